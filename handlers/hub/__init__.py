@@ -1,0 +1,1 @@
+"""Who is connected, what they are subscribed to, and how to reach them."""

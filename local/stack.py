@@ -1,0 +1,160 @@
+"""
+What a template says, resolved: the plan that the rest of the emulator runs.
+
+Nothing here reads a file; ``local.template`` makes these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """A token bucket: ``rate`` requests a second, ``burst`` at once."""
+
+    rate: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of an API; the emulator serves exactly one for each API."""
+
+    name: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    throttle: Throttle | None = None
+    route_throttles: Mapping[str, Throttle] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaIntegration:
+    """An AWS_PROXY integration; ``function`` is a logical id, ``timeout`` seconds (at most 29)."""
+
+    function: str
+    timeout: float = 29.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnsupportedIntegration:
+    """An integration that the emulator cannot run; its route answers ``Internal server error`` and logs ``reason``."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """A Lambda REQUEST authorizer on ``$connect``."""
+
+    logical_id: str
+    function: str
+    identity_sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What one route key leads to. Without an integration ``$connect`` and ``$disconnect`` simply succeed."""
+
+    key: str
+    integration: LambdaIntegration | UnsupportedIntegration | None
+    two_way: bool = False
+    authorizer: Authorizer | Literal["AWS_IAM"] | None = None
+    api_key_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketApi:
+    """One WebSocket API with its stage. ``id`` is ten lower-case letters and digits, the same at every start."""
+
+    logical_id: str
+    id: str
+    name: str
+    selection: str
+    stage: Stage
+    routes: Mapping[str, Route]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One Lambda function. ``code`` and ``layers`` are absolute folders, ``timeout`` and ``async_max_age`` seconds."""
+
+    logical_id: str
+    name: str
+    arn: str
+    handler: str
+    code: Path
+    runtime: str = "python3.13"
+    layers: tuple[Path, ...] = ()
+    timeout: float = 3.0
+    memory: int = 128
+    environment: Mapping[str, str] = field(default_factory=dict)
+    async_retries: int = 2
+    async_max_age: float = 21_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """
+    A schedule that invokes a function asynchronously.
+
+    ``kind`` says which service's event the function gets: EventBridge Scheduler's or an EventBridge rule's.
+    ``input`` is the whole payload where the template gives one.
+    """
+
+    logical_id: str
+    name: str
+    arn: str
+    kind: Literal["scheduler", "rule"]
+    expression: str
+    function: str
+    timezone: str = "UTC"
+    input: str | None = None
+    enabled: bool = True
+    retries: int = 185
+    max_age: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A DynamoDB table: ``definition`` holds the arguments of CreateTable."""
+
+    logical_id: str
+    name: str
+    definition: Mapping[str, Any]
+    ttl_attribute: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSystem:
+    """
+    ``Metadata: Tickwire`` of a template: what only such a system has.
+
+    ``streams`` leads from a stream's name to its public path, ``providers`` from an environment variable to the
+    exchange (of ``local.exchange``) that stands in for the real host.
+    """
+
+    page: Path | None = None
+    streams: Mapping[str, str] = field(default_factory=dict)
+    providers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Everything a template describes that the emulator runs, and a sentence for each thing that it does not."""
+
+    name: str
+    path: Path
+    region: str
+    account_id: str
+    apis: tuple[WebSocketApi, ...]
+    functions: Mapping[str, Function]
+    tables: tuple[Table, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    own: OwnSystem | None = None

@@ -1,0 +1,1 @@
+"""Quotes: where they come from and what is known about their age."""
