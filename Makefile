@@ -1,0 +1,104 @@
+# `make` alone prints what there is. Each word works as the first and only command in a fresh clone.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PAGE := client-app/dist/index.html
+PAGE_SOURCES := $(shell find client-app -path client-app/node_modules -prune -o -path client-app/dist -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help
+help: ## Print this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: install
+install: $(INSTALLED) ## Install Python's side from the lock into .venv
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(f"tickwire needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}: try make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+client-app/node_modules/.installed: client-app/package-lock.json
+	@node -e 'if (+process.versions.node.split(".")[0] < 20) { console.error("tickwire needs Node 20 or newer; this is " + process.version); process.exit(1) }'
+	cd client-app && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(PAGE): $(PAGE_SOURCES) client-app/node_modules/.installed
+	cd client-app && npm run --silent build
+	@touch $@
+
+.PHONY: run
+run: $(INSTALLED) $(PAGE) ## Run the whole system on simulated prices and open the page (UP="--port 8001 --no-browser" adds flags)
+	@exec $(BIN)/tickwire up --template infra/template.yaml $(UP)
+
+.PHONY: watch
+watch: $(INSTALLED) ## Watch the market in the terminal while make run runs
+	@exec $(BIN)/tickwire watch market
+
+.PHONY: test
+test: $(INSTALLED) $(PAGE) browser ## Run every test but the long ones
+	$(BIN)/pytest -m "not soak" --cov --cov-report=term --cov-fail-under=95
+	cd client-app && npm run --silent test
+
+.PHONY: unit
+unit: $(INSTALLED) ## Run the unit tests alone, in seconds
+	$(BIN)/pytest -m "not end_to_end and not browser and not soak"
+
+.PHONY: soak
+soak: $(INSTALLED) ## Run the tests that take minutes
+	$(BIN)/pytest -m soak --timeout=900
+
+.PHONY: browser
+browser: # A Chromium for the browser tests: Debian's, where there is none and we may install it
+	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo "no Chromium: the browser tests are skipped; install it with: sudo apt-get install chromium"; fi
+
+.PHONY: check
+check: $(INSTALLED) client-app/node_modules/.installed ## Lint, types, import rules, template
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cfn-lint -r eu-west-1 infra/template.yaml
+	cd client-app && npm run --silent check
+
+.PHONY: fix
+fix: $(INSTALLED) ## Mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(INSTALLED) ## Measure, as ratios within one run, into build/bench.json
+	$(BIN)/python -m tests.benchmarks
+
+.PHONY: package
+package: $(INSTALLED) $(PAGE) ## Build the wheel and the functions' folder for deployment into build/
+	rm -rf build/functions build/wheel
+	$(BIN)/hatchling build -t wheel -d build/wheel
+	$(MAKE) --no-print-directory functions ARTIFACTS_DIR=build/functions
+
+# What a function is on AWS: our two packages and what they need there. `sam build` calls the build-… targets.
+.PHONY: functions
+functions:
+	mkdir -p "$(ARTIFACTS_DIR)"
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
+	  --platform manylinux2014_aarch64 --platform manylinux_2_17_aarch64 --platform manylinux_2_28_aarch64 \
+	  --python-version 3.13 --implementation cp --target "$(ARTIFACTS_DIR)" -r requirements-functions.lock
+	cp -R handlers scheduler "$(ARTIFACTS_DIR)/"
+	find "$(ARTIFACTS_DIR)" -name __pycache__ -type d -prune -exec rm -rf {} +
+
+build-%:
+	$(MAKE) --no-print-directory functions ARTIFACTS_DIR="$(ARTIFACTS_DIR)"
+
+.PHONY: lock
+lock: $(INSTALLED) ## Resolve the locks anew (needs uv on the PATH)
+	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	$(BIN)/python -c 'import tomllib; print("\n".join(n for n in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["functions"] if not n.startswith("boto3")))' \
+	  | uv pip compile - --constraint requirements.lock --python-version 3.13 --python-platform aarch64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements-functions.lock

@@ -1,0 +1,71 @@
+"""The console script ``tickwire``: ``up``, ``watch``, and what other packages add by entry points."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Entry points of this group add subcommands; each is called with its arguments and returns an exit code.
+GROUP = "tickwire.commands"
+
+
+def up(arguments: Sequence[str]) -> int:
+    """Run the WebSocket API that a template describes."""
+    from local.settings import UpSettings  # noqa: PLC0415 # every command imports only what it needs
+    from local.up import REFUSALS, up  # noqa: PLC0415
+
+    try:
+        up(CliApp.run(UpSettings, cli_args=list(arguments)))
+    except REFUSALS as refusal:
+        print(f"tickwire up: {refusal}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def watch(arguments: Sequence[str]) -> int:
+    """Watch one stream in the terminal."""
+    from local.watch import WatchSettings, run  # noqa: PLC0415 # every command imports only what it needs
+
+    return run(CliApp.run(WatchSettings, cli_args=list(arguments)))
+
+
+_OWN: dict[str, Callable[[Sequence[str]], int]] = {"up": up, "watch": watch}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the subcommand that the first argument names, and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    added = {point.name: point for point in entry_points(group=GROUP)}
+    if not given or given[0] in {"-h", "--help", "help"}:
+        print(_usage(list(added)))
+        return 0 if given else 2
+    name, rest = given[0], given[1:]
+    if name not in _OWN and name not in added:
+        print(f"tickwire: there is no command {name!r}\n{_usage(list(added))}", file=sys.stderr)
+        return 2
+    command = _OWN[name] if name in _OWN else added[name].load()
+    try:
+        return int(command(rest) or 0)
+    except ValidationError as error:
+        for fault in error.errors():
+            option = "--" + "-".join(str(part) for part in fault["loc"]).replace("_", "-")
+            print(f"tickwire {name}: {option}: {fault['msg']} (it is {fault['input']!r})", file=sys.stderr)
+        return 2
+
+
+def _usage(added: list[str]) -> str:
+    lines = ["usage: tickwire COMMAND [OPTION …]", ""]
+    lines += [f"  {name:<10} {command.__doc__}" for name, command in _OWN.items()]
+    lines += [f"  {name:<10} (see tickwire {name} --help)" for name in sorted(added)]
+    return "\n".join([*lines, "", "tickwire COMMAND --help tells what each can be told."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

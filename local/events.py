@@ -1,0 +1,167 @@
+"""
+The events that API Gateway hands to a function for a WebSocket API.
+
+Members, their order and their absences are those of captured events; what is absent there is absent here, never null.
+All functions return the event as JSON bytes. Instants are epoch seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import gmtime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_encode = msgspec.json.Encoder().encode
+#: Headers of the upgrade that an authorizer sees and ``$connect`` does not.
+_HOP_BY_HOP = ("connection", "upgrade", "content-length")
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """A client's upgrade request. ``headers`` keep the client's casing and order; ``query`` is the raw query string."""
+
+    headers: Sequence[tuple[str, str]]
+    query: str
+    source_ip: str
+    domain_name: str
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header, whatever its casing."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+
+@dataclass(slots=True)
+class Caller:
+    """What every event of one connection repeats."""
+
+    connection_id: str
+    connected_at: float
+    api_id: str
+    stage: str
+    domain_name: str
+    identity: dict[str, str]
+    stage_variables: Mapping[str, str] = field(default_factory=dict)
+    authorizer: dict[str, Any] | None = None
+
+
+def connect_event(caller: Caller, handshake: Handshake, *, request_id: str, trace_id: str, now: float) -> bytes:
+    """Make the event of the ``$connect`` route."""
+    kept = [(key, value) for key, value in handshake.headers if key.lower() not in _HOP_BY_HOP]
+    single, multi = _header_maps(kept + _forwarding(handshake, trace_id))
+    event: dict[str, Any] = {"headers": single, "multiValueHeaders": multi}
+    event.update(_query_maps(handshake.query))
+    if caller.stage_variables:
+        event["stageVariables"] = dict(caller.stage_variables)
+    event["requestContext"] = _context(caller, route_key="$connect", kind="CONNECT", request_id=request_id, now=now)
+    event["isBase64Encoded"] = False
+    return _encode(event)
+
+
+def message_event(caller: Caller, body: str, *, route_key: str, request_id: str, message_id: str, now: float) -> bytes:
+    """Make the event of a client's message."""
+    event: dict[str, Any] = {}
+    if caller.stage_variables:
+        event["stageVariables"] = dict(caller.stage_variables)
+    event["requestContext"] = _context(
+        caller, route_key=route_key, kind="MESSAGE", request_id=request_id, now=now, message_id=message_id
+    )
+    event["body"] = body
+    event["isBase64Encoded"] = False
+    return _encode(event)
+
+
+def disconnect_event(caller: Caller, *, code: int, reason: str, request_id: str, now: float) -> bytes:
+    """Make the event of the ``$disconnect`` route; its four headers are the gateway's own."""
+    headers = {"Host": caller.domain_name, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
+    event: dict[str, Any] = {"headers": headers, "multiValueHeaders": {key: [value] for key, value in headers.items()}}
+    if caller.stage_variables:
+        event["stageVariables"] = dict(caller.stage_variables)
+    event["requestContext"] = _context(
+        caller, route_key="$disconnect", kind="DISCONNECT", request_id=request_id, now=now, closed=(code, reason)
+    )
+    event["isBase64Encoded"] = False
+    return _encode(event)
+
+
+def identity_of(handshake: Handshake) -> dict[str, str]:
+    """Return ``requestContext.identity``; a client without User-Agent has no such member."""
+    user_agent = handshake.header("user-agent")
+    identity = {} if user_agent is None else {"userAgent": user_agent}
+    identity["sourceIp"] = handshake.source_ip
+    return identity
+
+
+def clf_time(now: float) -> str:
+    """Write an instant as ``requestTime`` has it: ``09/Feb/2024:18:11:43 +0000``, always UTC, always English."""
+    at = gmtime(now)
+    return f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
+
+
+def _forwarding(handshake: Handshake, trace_id: str) -> list[tuple[str, str]]:
+    return [
+        ("X-Amzn-Trace-Id", trace_id),
+        ("X-Forwarded-For", handshake.source_ip),
+        ("X-Forwarded-Port", "443"),
+        ("X-Forwarded-Proto", "https"),
+    ]
+
+
+def _header_maps(headers: Sequence[tuple[str, str]]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    multi: dict[str, list[str]] = {}
+    for key, value in sorted(headers, key=lambda pair: pair[0].lower()):
+        multi.setdefault(key, []).append(value)
+    return {key: values[-1] for key, values in multi.items()}, multi
+
+
+def _query_maps(query: str) -> dict[str, Any]:
+    if not query:
+        return {}
+    multi: dict[str, list[str]] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        multi.setdefault(key, []).append(value)
+    return {
+        "queryStringParameters": {key: values[-1] for key, values in multi.items()},
+        "multiValueQueryStringParameters": multi,
+    }
+
+
+def _context(
+    caller: Caller,
+    *,
+    route_key: str,
+    kind: str,
+    request_id: str,
+    now: float,
+    message_id: str | None = None,
+    closed: tuple[int, str] | None = None,
+) -> dict[str, Any]:
+    context: dict[str, Any] = {"routeKey": route_key}
+    if closed is not None:
+        context["disconnectStatusCode"] = closed[0]
+    if caller.authorizer is not None:
+        context["authorizer"] = caller.authorizer
+    if message_id is not None:
+        context["messageId"] = message_id
+    context["eventType"] = kind
+    context["extendedRequestId"] = request_id
+    context["requestTime"] = clf_time(now)
+    context["messageDirection"] = "IN"
+    if closed is not None:
+        context["disconnectReason"] = closed[1]
+    context["stage"] = caller.stage
+    context["connectedAt"] = int(caller.connected_at * 1000)
+    context["requestTimeEpoch"] = int(now * 1000)
+    context["identity"] = caller.identity
+    context["requestId"] = request_id
+    context["domainName"] = caller.domain_name
+    context["connectionId"] = caller.connection_id
+    context["apiId"] = caller.api_id
+    return context

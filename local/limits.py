@@ -1,0 +1,98 @@
+"""
+Every number of the gateway and its surroundings, with its source, and every choice where AWS's behaviour is unknown.
+
+"Quotas page" is the developer guide's page of WebSocket API quotas.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, replace
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+class UnknownLimit(ValueError):
+    """``--limit`` names a limit that there is not, or gives it a value that it cannot have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    What ``--limit NAME=VALUE`` can set.
+
+    Durations are seconds, sizes bytes, rates requests a second; ``None`` means that nothing is limited.
+    """
+
+    #: Longest life of a connection: 2 hours (quotas page).
+    life: float = 7_200.0
+    #: Longest silence of a connection: 10 minutes without a message in either direction (quotas page).
+    idle: float = 600.0
+    #: Longest wait for an integration: 29 seconds (quotas page); a route may have a shorter one.
+    integration: float = 29.0
+    #: Largest frame from a client: 32 KB (quotas page); a larger one closes with 1009.
+    frame: int = 32_768
+    #: Largest message in either direction: 128 KB (quotas page); a larger one closes with 1009, a larger post gets 413.
+    message: int = 131_072
+    #: New connections a second: 500 for an account and region (quotas page); off unless asked for.
+    connects: float | None = None
+    #: Requests a second of the whole account: 10,000 (quotas page); off unless asked for.
+    rate: float | None = None
+    #: How many of those at once: 5,000 (quotas page).
+    burst: int = 5_000
+    #: Bytes that a client has not read yet before a post to it gets 429. AWS says that the client's buffer may be
+    #: full (model of PostToConnection) but not how large it is; two of the largest messages is a choice.
+    backlog: int = 262_144
+    #: Processes a function may have at once. AWS's default is 1,000 for an account; a laptop has fewer cores.
+    concurrency: int = 10
+
+    def with_settings(self, settings: dict[str, str]) -> Limits:
+        """
+        Replace the limits that ``settings`` names, as ``--limit`` gives them.
+
+        Durations are written ``20s``, ``5m``, ``2h`` or ``500ms``; everything else is a plain number.
+
+        Raises:
+            UnknownLimit: For a name that is none of these, or a value that is no such number.
+        """
+        known = {field.name: field for field in fields(self)}
+        changed: dict[str, float | int] = {}
+        for name, text in settings.items():
+            if name not in known:
+                raise UnknownLimit(f"no such limit: {name!r}; there are {', '.join(known)}")
+            changed[name] = _duration(name, text) if name in DURATIONS else _number(name, text)
+        return replace(self, **changed)  # type: ignore[arg-type] # the names were looked up above
+
+
+DURATIONS = ("life", "idle", "integration")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What AWS does not document and nobody has reported for certain: each is a choice that can be changed."""
+
+    #: Whether a client's ping counts as activity. Reports contradict each other; most say that only messages count.
+    ping_resets_idle: bool = False
+    #: The text of the frame that a throttled message gets. REST APIs say this.
+    throttled_message: str = "Too Many Requests"
+    #: The reason in a close frame with 1003 or 1009. No capture shows one.
+    refusal_reason: str = ""
+    #: What the client reads when DELETE @connections closes its socket. Only the function's side was captured.
+    deleted_code: int = 1000
+    deleted_reason: str = ""
+    #: Answer to a ``$connect`` that exceeds its integration timeout; REST APIs say 504.
+    connect_timeout_status: int = 504
+
+
+def _duration(name: str, text: str) -> float:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise UnknownLimit(f"limit {name}: {text!r} is no duration; write 20s, 5m, 2h or 500ms")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _number(name: str, text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise UnknownLimit(f"limit {name}: {text!r} is no whole number above 0")
+    return int(text)

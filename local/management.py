@@ -1,0 +1,58 @@
+"""The management API: POST, GET and DELETE of ``/{stage}/@connections/{id}`` over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote
+from uuid import uuid4
+
+from local.effects import Answer
+
+if TYPE_CHECKING:
+    from litestar.types import HTTPRequestEvent, Receive, Scope, Send
+
+    from local.sockets import Sockets
+
+PREFIX = "/@connections/"
+_NOT_ALLOWED = Answer(405, b'{"message":"Method Not Allowed"}', "MethodNotAllowedException")
+FORBIDDEN = Answer(403, b'{"message":"Forbidden"}', "ForbiddenException")
+
+
+async def manage(sockets: Sockets, connection_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one call; ``connection_id`` is what stands behind ``/@connections/``, decoded or not."""
+    connection_id = unquote(connection_id)
+    match scope["method"]:  # type: ignore[typeddict-item] # an HTTP scope has a method
+        case "POST":
+            answer = sockets.post(connection_id, await read_body(receive))
+        case "GET":
+            answer = sockets.gateway.looked(connection_id)
+        case "DELETE":
+            answer = sockets.delete(connection_id)
+        case _:
+            answer = _NOT_ALLOWED
+    await respond(send, answer)
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Return the whole body of a request."""
+    parts: list[bytes] = []
+    while True:
+        message = cast("HTTPRequestEvent", await receive())
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def respond(send: Send, answer: Answer) -> None:
+    """Send an answer with the headers that the SDKs look for."""
+    headers = [
+        (b"x-amzn-requestid", str(uuid4()).encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(answer.body)),
+    ]
+    if answer.status == 204:  # noqa: PLR2004 # no content: neither a type nor a length
+        del headers[1:]
+    if answer.error is not None:
+        headers.append((b"x-amzn-errortype", answer.error.encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})

@@ -1,0 +1,55 @@
+"""What ``tickwire up`` can be told, by flag or by environment variable ``TICKWIRE_…``."""
+
+from __future__ import annotations
+
+from pathlib import Path  # pydantic reads annotations when it runs
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, CliToggleFlag, SettingsConfigDict
+
+
+class UpSettings(BaseSettings):
+    """Run the WebSocket API that a template describes: sockets, functions, table and schedules, on one port."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TICKWIRE_",
+        cli_prog_name="tickwire up",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        extra="ignore",
+    )
+
+    template: Path | None = Field(
+        default=None, description="The template; without it template.yaml, template.yml or template.json here."
+    )
+    port: int = Field(default=8000, ge=0, le=65_535, description="Port on 127.0.0.1; 0 takes a free one.")
+    providers: str = Field(
+        default="simulated",
+        description="Where prices come from: simulated, live (the real hosts) or replay:DIR (recorded answers).",
+    )
+    no_browser: CliToggleFlag[bool] = Field(default=False, description="Do not open the page in a browser.")
+    ready_file: Path | None = Field(
+        default=None, description="Write one JSON object with every address there once connections are accepted."
+    )
+    parameter: dict[str, str] = Field(default={}, description="NAME=VALUE: a parameter of the template; repeatable.")
+    limit: dict[str, str] = Field(
+        default={}, description="NAME=VALUE: a limit of the gateway, such as life=20s or concurrency=4; repeatable."
+    )
+    region: str = Field(default="us-east-1", description="The region that everything is said to be in.")
+    access_key_id: str = Field(default="test", description="The local administrator's access key.")
+    secret_access_key: str = Field(default="test", description="Its secret.")
+    runtime: Literal["pipe", "api", "inline"] = Field(
+        default="pipe",
+        description="How functions run: in processes over a pipe, in processes behind the Runtime API, "
+        "or in this process, for a debugger.",
+    )
+    python: Path | None = Field(default=None, description="The interpreter of the functions; this one by default.")
+    seed: int = Field(default=1, description="Seed of the simulated prices.")
+
+    @field_validator("providers")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value in {"simulated", "live"} or (value.startswith("replay:") and value != "replay:"):
+            return value
+        raise ValueError("is one of simulated, live, replay:DIR")

@@ -1,0 +1,50 @@
+"""What ``tickwire up`` prints."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from local.invocations import LogLine
+    from local.settings import UpSettings
+    from local.stack import Stack
+
+_PRICES = {
+    "simulated": "simulated, and say so; --providers live asks the real hosts",
+    "live": "from the real hosts; their terms apply to whoever runs this",
+}
+
+
+def print_start(settings: UpSettings, stack: Stack, origin: str) -> None:
+    """Say what was started and where, and what of the template is not emulated."""
+    own = stack.own
+    lines = [f"tickwire {version('tickwire')}: {stack.path}", ""]
+    for api in stack.apis:
+        lines.append(_row("WebSocket", f"ws://{origin}/{api.stage.name}", f"{api.name}: {' '.join(api.routes)}"))
+        lines.append(_row("Management", f"http://{origin}/{api.stage.name}/@connections/{{id}}"))
+    if own is not None:
+        lines += [_row(name.capitalize(), f"ws://{origin}{path}") for name, path in own.streams.items()]
+        if own.page is not None:
+            lines.append(_row("Page", f"http://{origin}/"))
+    tables = ", ".join(table.name for table in stack.tables) or "no table"
+    lines.append(_row("DynamoDB", f"http://{origin}", tables))
+    lines.append(_row("Lambda", f"http://{origin}", f"{len(stack.functions)} functions"))
+    lines += [_row("", function.name, function.handler) for function in stack.functions.values()]
+    lines += [_row("Schedule", one.expression, stack.functions[one.function].name) for one in stack.schedules]
+    if own is not None and own.providers:
+        lines.append(_row("Prices", _PRICES.get(settings.providers, settings.providers)))
+    lines.append(_row("Credentials", f"{settings.access_key_id} / {settings.secret_access_key}", settings.region))
+    lines += ["", *(f"  ! {warning}" for warning in stack.warnings)]
+    lines.append("  Ctrl-C stops all of it.")
+    print("\n".join(lines), flush=True)
+
+
+def _row(title: str, where: str, what: str = "") -> str:
+    return f"  {title:<12} {where:<44} {what}".rstrip()
+
+
+def print_line(line: LogLine) -> None:
+    """Print a line of a function with its name and the beginning of its request id."""
+    who = line.function if not line.request_id else f"{line.function} {line.request_id[:8]}"
+    print(f"{who} | {line.text}", flush=True)

@@ -1,0 +1,322 @@
+"""``tickwire up``: start everything that a template describes, say where it is, and stop all of it again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import webbrowser
+from dataclasses import replace
+from pathlib import Path
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+import uvicorn
+import uvloop
+
+from local.app import create_app
+from local.exchange import exchange
+from local.functions import Functions, InitFailed
+from local.gateway import Gateway
+from local.limits import Limits, UnknownLimit
+from local.invoke_api import invoke_api
+from local.schedules import BadSchedule, Schedules
+from local.selection import BadExpression
+from local.sockets import HttpProtocol, SocketProtocol, Sockets
+from local.tables import TableRefused, Tables
+from local.template import read_template
+from local.template_errors import TemplateError
+from local.terminal import print_line, print_start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+
+    from litestar import Litestar
+    from litestar.types import ASGIApp
+
+    from local.settings import UpSettings
+    from local.stack import Function, Stack
+
+_HOST = "127.0.0.1"
+_DEFAULT_NAMES = ("template.yaml", "template.yml", "template.json")
+#: What Lambda calls a handler that is not there; any other failure at import may be the code's own business.
+_NOT_IMPORTABLE = {"Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.UserCodeSyntaxError"}
+_log = logging.getLogger("tickwire")
+
+
+class CannotStart(Exception):
+    """Something stands in the way of starting; the sentence says what, and what would help."""
+
+
+#: Why ``tickwire up`` does not start, or stops: each is one sentence for the user.
+REFUSALS = (CannotStart, TemplateError, UnknownLimit, BadExpression, BadSchedule, TableRefused)
+
+
+def find_template(settings: UpSettings) -> Path:
+    """
+    Return the template to run: the one that was named, or the one that lies here.
+
+    Raises:
+        CannotStart: When there is none.
+    """
+    if settings.template is not None:
+        if settings.template.is_file():
+            return settings.template
+        raise CannotStart(f"there is no template at {settings.template}; name one with --template PATH")
+    for name in _DEFAULT_NAMES:
+        if Path(name).is_file():
+            return Path(name)
+    raise CannotStart(f"there is no {', '.join(_DEFAULT_NAMES)} in this folder; name a template with --template PATH")
+
+
+def listen(port: int) -> socket.socket:
+    """
+    Take the port.
+
+    Raises:
+        CannotStart: When somebody else has it.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((_HOST, port))
+    except OSError as error:
+        listener.close()
+        raise CannotStart(f"port {port} is taken; choose another with --port, or --port 0 for a free one") from error
+    listener.listen(2048)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with our signals, our word when it listens, and our farewell before it closes."""
+
+    def __init__(self, app: Litestar, *, started: Callable[[], None], stopping: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=HttpProtocol,
+                ws=SocketProtocol,
+                loop="none",
+                lifespan="off",
+                ws_ping_interval=None,
+                ws_per_message_deflate=False,
+                server_header=False,
+                date_header=False,
+                access_log=False,
+                log_config=None,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._tell_started = started
+        self._tell_stopping = stopping
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to us."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        self._tell_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so, then close."""
+        self._tell_stopping()
+        await super().shutdown(sockets)
+
+
+class Emulator:
+    """Everything of one template, running on one port."""
+
+    def __init__(self, settings: UpSettings, stack: Stack, origin: str, limits: Limits) -> None:
+        self.settings = settings
+        self.stack = stack
+        self.origin = origin
+        self.environment = {
+            "AWS_ACCESS_KEY_ID": settings.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": settings.secret_access_key,
+            "AWS_REGION": settings.region,
+            "AWS_DEFAULT_REGION": settings.region,
+            "AWS_ENDPOINT_URL_DYNAMODB": f"http://{origin}",
+            "AWS_ENDPOINT_URL_LAMBDA": f"http://{origin}",
+        }
+        self._exchange = exchange_for(settings, stack)
+        self.described = self._on_these_providers(stack.functions)
+        self._functions = Functions(
+            self.described.values(),
+            environment=self.environment,
+            region=settings.region,
+            runtime=settings.runtime,
+            python=str(settings.python) if settings.python else None,
+            concurrency=limits.concurrency,
+            log=print_line,
+        )
+        random = SystemRandom()
+        self._sockets = [
+            Sockets(Gateway(api, region=settings.region, random=random, limits=limits), self._functions)
+            for api in stack.apis
+        ]
+        self._tables = Tables(region=settings.region, account_id=stack.account_id)
+        self._schedules = Schedules(stack.schedules, self._functions.invoke_later)
+        self._work: set[asyncio.Task[None]] = set()
+        self._failure: CannotStart | None = None
+        # One process serves one set of limits, so they may stand on the class.
+        SocketProtocol.max_frame = limits.frame
+        SocketProtocol.max_message = limits.message
+
+    def _on_these_providers(self, functions: Mapping[str, Function]) -> dict[str, Function]:
+        """Point the settings that the template names at the simulated exchange."""
+        if self._exchange is None or self.stack.own is None:
+            return dict(functions)
+        addresses = {name: f"http://{self.origin}/exchange/{at}" for name, at in self.stack.own.providers.items()}
+        return {
+            key: replace(
+                function, environment={name: addresses.get(name, was) for name, was in function.environment.items()}
+            )
+            for key, function in functions.items()
+        }
+
+    async def run(self, listener: socket.socket) -> None:
+        """
+        Serve until SIGINT or SIGTERM.
+
+        Raises:
+            CannotStart: When a function's handler cannot be imported.
+        """
+        app = create_app(
+            sockets=self._sockets,
+            tables=self._tables,
+            invoke_api=invoke_api(self._functions),
+            exchange=self._exchange,
+            own=self.stack.own,
+        )
+        server = _Server(app, started=lambda: self._begin(self._become_ready(server)), stopping=self._stop)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _leave, server)
+        await self._functions.start()
+        for table in self.stack.tables:
+            self._tables.create(table)
+        self._begin(self._tables.load())
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            await self._functions.close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _become_ready(self, server: _Server) -> None:
+        """Print where everything is, begin the schedules, and tell who waits for it."""
+        await self._tables.load()
+        print_start(self.settings, self.stack, self.origin)
+        self._schedules.start()
+        for name in self.described:
+            try:
+                await self._functions.ready(name)
+            except InitFailed as error:
+                if error.error_type in _NOT_IMPORTABLE:
+                    self._failure = CannotStart(str(error))
+                    server.should_exit = True
+                    return
+                _log.warning("%s", error)
+        ready = self.ready()
+        if self.settings.ready_file is not None:
+            _write_whole(self.settings.ready_file, json.dumps(ready, indent=2) + "\n")
+        if ready["page"] is not None and not self.settings.no_browser:
+            webbrowser.open(str(ready["page"]))
+
+    def ready(self) -> dict[str, object]:
+        """Return what ``--ready-file`` gets: every address, and what ``python -m scheduler`` needs beside us."""
+        stage = self.stack.apis[0].stage.name
+        own = self.stack.own
+        scheduled = [self.described[schedule.function].environment for schedule in self.stack.schedules]
+        return {
+            "websocket": f"ws://{self.origin}/{stage}",
+            "management": f"http://{self.origin}/{stage}",
+            "dynamodb": f"http://{self.origin}",
+            "lambda": f"http://{self.origin}",
+            "region": self.settings.region,
+            "credentials": {
+                "access_key_id": self.settings.access_key_id,
+                "secret_access_key": self.settings.secret_access_key,
+            },
+            "page": f"http://{self.origin}/" if own is not None and own.page is not None else None,
+            "streams": None if own is None else {name: f"ws://{self.origin}{at}" for name, at in own.streams.items()},
+            "environment": self.environment | dict(scheduled[0] if scheduled else {}),
+        }
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the emulator itself failed", exc_info=error)
+
+    def _stop(self) -> None:
+        self._schedules.close()
+        for sockets in self._sockets:
+            sockets.stop()
+        for task in self._work:
+            task.cancel()
+
+
+def exchange_for(settings: UpSettings, stack: Stack) -> ASGIApp | None:
+    """
+    Return the simulated exchange, or ``None`` where real hosts are asked, or nobody asks.
+
+    Raises:
+        CannotStart: When a folder of recordings is not there.
+    """
+    if stack.own is None or not stack.own.providers or settings.providers == "live":
+        return None
+    if settings.providers == "simulated":
+        return exchange(seed=settings.seed)
+    folder = Path(settings.providers.removeprefix("replay:"))
+    if not folder.is_dir():
+        raise CannotStart(f"--providers replay:{folder}: there is no such folder of recordings")
+    return exchange(mode="replay", recordings=folder)
+
+
+def _leave(server: _Server) -> None:
+    if server.should_exit:
+        server.force_exit = True
+    server.should_exit = True
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody ever reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def up(settings: UpSettings) -> None:
+    """
+    Run ``tickwire up`` to its end.
+
+    Raises:
+        REFUSALS: One sentence each.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    path = find_template(settings)
+    limits = Limits().with_settings(settings.limit)
+    with listen(settings.port) as listener:
+        origin = f"{_HOST}:{listener.getsockname()[1]}"
+        stack = read_template(path, parameters=settings.parameter, address=origin, region=settings.region)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings, stack, origin, limits, listener))
+
+
+async def _run(settings: UpSettings, stack: Stack, origin: str, limits: Limits, listener: socket.socket) -> None:
+    await Emulator(settings, stack, origin, limits).run(listener)

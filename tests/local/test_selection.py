@@ -1,0 +1,34 @@
+import pytest
+
+from local.selection import BadExpression, compile_selection
+
+
+@pytest.mark.parametrize(
+    ("expression", "text", "key"),
+    [
+        ("$request.body.action", '{"action":"join"}', "join"),
+        ("$request.body.action", '{"other":1}', None),
+        ("$request.body.action", "no json", None),
+        ("$request.body.action", '{"action":null}', None),
+        ("$request.body.action", '{"action":1}', "1"),
+        ("$request.body.action", '{"action":true}', "true"),
+        ("$request.body.action", '{"action":["item1","item2"]}', "[item1, item2]"),
+        ("${request.body.action}", '{"action":"join"}', "join"),
+        ("$request.body.a.b", '{"a":{"b":"deep"}}', "deep"),
+        ("$request.body.a[1].b", '{"a":[0,{"b":"second"}]}', "second"),
+        ("${request.body['a-b']}", '{"a-b":"quoted"}', "quoted"),
+        ("${request.body.action}-${request.body.nope}", '{"action":"join"}', "join-"),
+        ("v1/${request.body.action}", '{"action":"join"}', "v1/join"),
+        ("always", "no json", "always"),
+        (r"\$default", '{"action":"join"}', "$default"),
+        ("$request.body.action", '{"action":"${request.body.b}","b":"x"}', "${request.body.b}"),
+    ],
+)
+def test_a_message_selects_a_route(expression, text, key):
+    assert compile_selection(expression)(text) == key
+
+
+@pytest.mark.parametrize("expression", ["", "$request.header.x", "${context.routeKey}", "$foo"])
+def test_other_expressions_are_refused(expression):
+    with pytest.raises(BadExpression):
+        compile_selection(expression)
