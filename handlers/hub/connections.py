@@ -1,0 +1,344 @@
+"""Who is connected and what each connection is subscribed to: the port, and DynamoDB behind it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Protocol
+from zlib import crc32
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotocoreConnectionError
+
+from handlers.hub.protocol import DEFAULT_FORMAT, STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, QueryInputPaginateTypeDef
+
+    from handlers.hub.settings import HubSettings
+
+LIFE_S: Final = 2 * 60 * 60
+"""How long the gateway keeps a connection at most, in seconds (API Gateway's quota, not adjustable)."""
+
+EXPIRY_SLACK_S: Final = 10 * 60
+"""How much longer a row is kept, in seconds: a net for what neither ``$disconnect`` nor a 410 has removed."""
+
+_OUR_MISTAKES: Final = frozenset(
+    {
+        "AccessDeniedException",
+        "IncompleteSignatureException",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "ResourceNotFoundException",
+        "SerializationException",
+        "UnknownOperationException",
+        "UnrecognizedClientException",
+        "ValidationException",
+    }
+)
+"""DynamoDB's codes for a request that would fail again: a bug or a wrong deployment, not an outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """
+    What a connection wants of one stream.
+
+    ``symbols`` is None for every instrument. ``subscribed_at`` is epoch milliseconds. ``snapshot_owed`` says that the
+    subscription came with the address (``?stream=``), where nothing could be answered: the ticks of the first period
+    and 10 s more send a snapshot.
+    """
+
+    symbols: frozenset[str] | None
+    subscribed_at: int
+    snapshot_owed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """
+    One client's open socket and its subscriptions by stream.
+
+    ``connected_at`` is epoch milliseconds, ``expires_at`` epoch seconds; ``format`` is ``batch`` or ``single``.
+    """
+
+    id: str
+    connected_at: int
+    expires_at: int
+    format: str
+    subscriptions: Mapping[str, Subscription]
+
+
+class ConnectionStore(Protocol):
+    """
+    Remembers connections, spread over ``shards`` partitions by their ids.
+
+    Synchronous: a caller in an event loop uses threads. Every call is at most one write or one read, except
+    ``followers``, which reads page by page.
+    """
+
+    shards: int
+
+    def remember(self, connection: Connection) -> None:
+        """Write ``connection`` down, in place of whatever was known under its id."""
+        ...
+
+    def subscribe(
+        self,
+        connection_id: str,
+        subscriptions: Mapping[str, Subscription],
+        *,
+        format: str | None,  # noqa: A002 - the wire's word
+        connected_at: int,
+        expires_at: int,
+    ) -> None:
+        """
+        Replace the connection's subscriptions to the streams named; those to other streams stay.
+
+        A connection nobody remembers is remembered now, with these instants. ``format`` None keeps what was chosen
+        before, ``batch`` if nothing was.
+        """
+        ...
+
+    def unsubscribe(self, connection_id: str, streams: Collection[str]) -> Connection | None:
+        """Drop the subscriptions to ``streams`` and give what is left; None for a connection nobody remembers."""
+        ...
+
+    def find(self, connection_id: str) -> Connection | None:
+        """Give the connection as the last write left it, expired or not; None when nobody remembers it."""
+        ...
+
+    def forget(self, connection_id: str, *, unless_connected_after: int | None = None) -> bool:
+        """
+        Delete the connection; to forget twice is no error.
+
+        One that was connected after ``unless_connected_after`` (epoch milliseconds) is kept: a 410 may mean that it
+        still is inside ``$connect``. Returns whether something was deleted.
+        """
+        ...
+
+    def followers(self, stream: str, shard: int, *, now: int) -> Iterator[Connection]:
+        """
+        Give the connections of one shard that are subscribed to ``stream``, in order of their ids.
+
+        Each comes with its subscription to this stream alone. ``now`` is epoch seconds: whatever expires then or
+        earlier is left out. A write that was answered before the call is seen.
+        """
+        ...
+
+
+def shard_of(connection_id: str, shards: int) -> int:
+    """Compute the shard of a connection, from 0 to ``shards`` - 1, the same in every process."""
+    return crc32(connection_id.encode()) % shards
+
+
+def expiry(connected_at: int) -> int:
+    """Compute when the row of a connection may be dropped (epoch seconds) from when it was opened (epoch ms)."""
+    return connected_at // 1000 + LIFE_S + EXPIRY_SLACK_S
+
+
+@lru_cache(maxsize=1)
+def dynamodb() -> DynamoDBClient:
+    """
+    Make the one DynamoDB client of this process; it may be used from many threads.
+
+    Short timeouts (connect 1 s, answer 2 s) and at most three attempts, because the gateway waits 29 s at most and
+    the next tick comes after 5. Tests call ``dynamodb.cache_clear()``.
+    """
+    return boto3.client(
+        "dynamodb",
+        # boto3 itself looks for AWS_DEFAULT_REGION only; Lambda promises AWS_REGION.
+        region_name=os.environ.get("AWS_REGION"),
+        config=Config(
+            connect_timeout=1,
+            read_timeout=2,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            max_pool_connections=32,
+        ),
+    )
+
+
+def is_outage(error: Exception) -> bool:
+    """Say whether ``error`` means that DynamoDB cannot be used just now, so that the same call may succeed later."""
+    if isinstance(error, ClientError):
+        return error.response.get("Error", {}).get("Code") not in _OUR_MISTAKES
+    return isinstance(error, (BotocoreConnectionError, HTTPClientError))
+
+
+def connection_store(settings: HubSettings) -> DynamoConnectionStore:
+    """Make the store of a deployment, on the process's client."""
+    return DynamoConnectionStore(dynamodb(), settings.table, shards=settings.shards)
+
+
+class DynamoConnectionStore:
+    """
+    Connections in the one table: ``pk`` is ``SHARD#{crc32(id) % shards}``, ``sk`` the connection id.
+
+    Each subscription is an attribute of its own, named like the stream, so that a subscribe is one update and never
+    touches another stream. Rows that were written under another number of shards are not found any more; they
+    expire. ``page`` bounds the items DynamoDB reads for one answer (1 MB otherwise).
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str, *, shards: int, page: int | None = None) -> None:
+        self.shards = shards
+        self._client = client
+        self._table = table
+        self._page = page
+
+    def remember(self, connection: Connection) -> None:
+        """Write ``connection`` down in one PutItem."""
+        item: dict[str, AttributeValueTypeDef] = {
+            **self._key(connection.id),
+            "connected_at": {"N": str(connection.connected_at)},
+            "expires_at": {"N": str(connection.expires_at)},
+            "format": {"S": connection.format},
+        }
+        for stream, subscription in connection.subscriptions.items():
+            item[stream] = _attribute(subscription)
+        self._client.put_item(TableName=self._table, Item=item)
+
+    def subscribe(
+        self,
+        connection_id: str,
+        subscriptions: Mapping[str, Subscription],
+        *,
+        format: str | None,  # noqa: A002 - the wire's word
+        connected_at: int,
+        expires_at: int,
+    ) -> None:
+        """Replace the subscriptions to the streams named in one UpdateItem."""
+        # Every name is an alias: format and binary are reserved words in expressions.
+        names = {"#connected_at": "connected_at", "#expires_at": "expires_at", "#format": "format"}
+        values: dict[str, AttributeValueTypeDef] = {
+            ":connected_at": {"N": str(connected_at)},
+            ":expires_at": {"N": str(expires_at)},
+            ":format": {"S": format or DEFAULT_FORMAT},
+        }
+        changes = [
+            "#connected_at = :connected_at",
+            "#expires_at = :expires_at",
+            "#format = :format" if format else "#format = if_not_exists(#format, :format)",
+        ]
+        for stream, subscription in subscriptions.items():
+            names[f"#{stream}"] = stream
+            values[f":{stream}"] = _attribute(subscription)
+            changes.append(f"#{stream} = :{stream}")
+        self._client.update_item(
+            TableName=self._table,
+            Key=self._key(connection_id),
+            UpdateExpression="SET " + ", ".join(changes),
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
+        )
+
+    def unsubscribe(self, connection_id: str, streams: Collection[str]) -> Connection | None:
+        """Drop the subscriptions to ``streams`` in one UpdateItem, which also answers what is left."""
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=self._key(connection_id),
+                UpdateExpression="REMOVE " + ", ".join(f"#{stream}" for stream in streams),
+                # Without it an update of an unknown id would write a row that has nothing but a key.
+                ConditionExpression="attribute_exists(#pk)",
+                ExpressionAttributeNames={"#pk": "pk", **{f"#{stream}": stream for stream in streams}},
+                ReturnValues="ALL_NEW",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        return _connection(answer["Attributes"])
+
+    def find(self, connection_id: str) -> Connection | None:
+        """Read the connection in one strongly consistent GetItem."""
+        answer = self._client.get_item(TableName=self._table, Key=self._key(connection_id), ConsistentRead=True)
+        return _connection(answer["Item"]) if "Item" in answer else None
+
+    def forget(self, connection_id: str, *, unless_connected_after: int | None = None) -> bool:
+        """Delete the connection in one DeleteItem."""
+        if unless_connected_after is None:
+            answer = self._client.delete_item(
+                TableName=self._table, Key=self._key(connection_id), ReturnValues="ALL_OLD"
+            )
+            return "Attributes" in answer
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key=self._key(connection_id),
+                ConditionExpression="#connected_at <= :limit",
+                ExpressionAttributeNames={"#connected_at": "connected_at"},
+                ExpressionAttributeValues={":limit": {"N": str(unless_connected_after)}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def followers(self, stream: str, shard: int, *, now: int) -> Iterator[Connection]:
+        """
+        Query one shard, page by page.
+
+        The reads are strongly consistent: whoever subscribed just before the tick's snapshot was written has read
+        the snapshot before it, so this query must not miss them.
+        """
+        question: QueryInputPaginateTypeDef = {
+            "TableName": self._table,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "#pk = :pk",
+            "FilterExpression": "attribute_exists(#stream) AND #expires_at > :now",
+            # Only what is read travels: botocore takes twice as long to read a row with three subscriptions.
+            "ProjectionExpression": "#sk, #connected_at, #expires_at, #format, #stream",
+            "ExpressionAttributeNames": {
+                "#pk": "pk",
+                "#sk": "sk",
+                "#connected_at": "connected_at",
+                "#expires_at": "expires_at",
+                "#format": "format",
+                "#stream": stream,
+            },
+            "ExpressionAttributeValues": {":pk": {"S": f"SHARD#{shard}"}, ":now": {"N": str(now)}},
+        }
+        if self._page is not None:
+            question["PaginationConfig"] = {"PageSize": self._page}
+        for page in self._client.get_paginator("query").paginate(**question):
+            yield from map(_connection, page["Items"])
+
+    def _key(self, connection_id: str) -> dict[str, AttributeValueTypeDef]:
+        return {"pk": {"S": f"SHARD#{shard_of(connection_id, self.shards)}"}, "sk": {"S": connection_id}}
+
+
+def _attribute(subscription: Subscription) -> AttributeValueTypeDef:
+    """Write a subscription as a DynamoDB map; without ``symbols`` it is for every instrument."""
+    members: dict[str, AttributeValueTypeDef] = {
+        "subscribed_at": {"N": str(subscription.subscribed_at)},
+        "snapshot_owed": {"BOOL": subscription.snapshot_owed},
+    }
+    if subscription.symbols is not None:
+        # One string: a set may not be empty, and botocore takes several times as long to read a list of twenty.
+        members["symbols"] = {"S": ",".join(sorted(subscription.symbols))}
+    return {"M": members}
+
+
+def _subscription(attribute: AttributeValueTypeDef) -> Subscription:
+    """Read what ``_attribute`` wrote."""
+    members = attribute["M"]
+    symbols = members.get("symbols")
+    return Subscription(
+        symbols=None if symbols is None else frozenset(filter(None, symbols["S"].split(","))),
+        subscribed_at=int(members["subscribed_at"]["N"]),
+        snapshot_owed=members["snapshot_owed"]["BOOL"],
+    )
+
+
+def _connection(item: Mapping[str, AttributeValueTypeDef]) -> Connection:
+    """Read an item, or the projection of one."""
+    return Connection(
+        id=item["sk"]["S"],
+        connected_at=int(item["connected_at"]["N"]),
+        expires_at=int(item["expires_at"]["N"]),
+        format=item["format"]["S"],
+        subscriptions={stream: _subscription(item[stream]) for stream in STREAMS if stream in item},
+    )

@@ -1,0 +1,272 @@
+"""The contract of ConnectionStore, for the fake and for DynamoDB as moto plays it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+
+from handlers.hub.connections import (
+    Connection,
+    ConnectionStore,
+    DynamoConnectionStore,
+    Subscription,
+    connection_store,
+    dynamodb,
+    expiry,
+    is_outage,
+    shard_of,
+)
+from handlers.hub.settings import hub_settings
+from tests.fakes import InMemoryConnectionStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+    from handlers.hub.settings import HubSettings
+
+OPENED = 1_795_000_000_123
+EXPIRES = 1_795_007_800
+NOW = 1_795_000_005
+EVERYTHING = Subscription(symbols=None, subscribed_at=OPENED + 5, snapshot_owed=False)
+BITCOIN = Subscription(symbols=frozenset({"BTC"}), subscribed_at=OPENED + 9, snapshot_owed=True)
+
+
+def connection(name: str = "HCH-GdrTIAMCKUQ=", **subscriptions: Subscription) -> Connection:
+    return Connection(id=name, connected_at=OPENED, expires_at=EXPIRES, format="batch", subscriptions=subscriptions)
+
+
+@pytest.fixture(params=["in memory", "DynamoDB"])
+def store(request: pytest.FixtureRequest) -> ConnectionStore:
+    if request.param == "in memory":
+        return InMemoryConnectionStore(shards=4)
+    return DynamoConnectionStore(request.getfixturevalue("moto"), request.getfixturevalue("table"), shards=4, page=2)
+
+
+def followers(store: ConnectionStore, stream: str, *, now: int = NOW) -> list[Connection]:
+    return [found for shard in range(store.shards) for found in store.followers(stream, shard, now=now)]
+
+
+def test_nobody_is_found_in_an_empty_store(store: ConnectionStore):
+    assert store.find("HCH-GdrTIAMCKUQ=") is None
+    assert followers(store, "market") == []
+
+
+def test_a_remembered_connection_is_found_whole(store: ConnectionStore):
+    known = connection(market=BITCOIN, binary=EVERYTHING)
+    store.remember(known)
+    assert store.find(known.id) == known
+
+
+@pytest.mark.parametrize(
+    "symbols", [None, frozenset(), frozenset({"BTC"}), frozenset({"BTC", "ETH", "XAU"})], ids=["all", "none", "1", "3"]
+)
+def test_symbols_come_back_as_they_went(store: ConnectionStore, symbols: frozenset[str] | None):
+    known = connection(signals=replace(EVERYTHING, symbols=symbols))
+    store.remember(known)
+    assert store.find(known.id) == known
+    assert followers(store, "signals") == [known]
+
+
+def test_remembering_again_replaces_everything(store: ConnectionStore):
+    store.remember(connection(market=BITCOIN))
+    store.remember(replace(connection(signals=EVERYTHING), format="single"))
+    assert store.find("HCH-GdrTIAMCKUQ=") == replace(connection(signals=EVERYTHING), format="single")
+
+
+def subscribe(
+    store: ConnectionStore, name: str = "HCH-GdrTIAMCKUQ=", *, how: str | None = None, **wanted: Subscription
+) -> None:
+    store.subscribe(name, wanted, format=how, connected_at=OPENED, expires_at=EXPIRES)
+
+
+def test_a_subscribe_replaces_its_streams_and_leaves_the_others(store: ConnectionStore):
+    store.remember(connection(market=BITCOIN, signals=BITCOIN))
+    subscribe(store, market=EVERYTHING, binary=EVERYTHING)
+    assert store.find("HCH-GdrTIAMCKUQ=") == connection(market=EVERYTHING, signals=BITCOIN, binary=EVERYTHING)
+
+
+def test_a_subscribe_of_a_connection_nobody_remembers_is_remembered(store: ConnectionStore):
+    subscribe(store, market=BITCOIN)
+    assert store.find("HCH-GdrTIAMCKUQ=") == connection(market=BITCOIN)
+    assert followers(store, "market") == [connection(market=BITCOIN)]
+
+
+def test_a_format_lasts_until_another_is_chosen(store: ConnectionStore):
+    subscribe(store, market=EVERYTHING)
+    formats = []
+    for how in (None, "single", None, "batch"):
+        subscribe(store, how=how, market=EVERYTHING)
+        found = store.find("HCH-GdrTIAMCKUQ=")
+        assert found is not None
+        formats.append(found.format)
+    assert formats == ["batch", "single", "single", "batch"]
+
+
+def test_an_unsubscribe_says_what_is_left(store: ConnectionStore):
+    store.remember(connection(market=BITCOIN, signals=EVERYTHING, binary=EVERYTHING))
+    assert store.unsubscribe("HCH-GdrTIAMCKUQ=", ["market", "binary"]) == connection(signals=EVERYTHING)
+    assert store.find("HCH-GdrTIAMCKUQ=") == connection(signals=EVERYTHING)
+    assert followers(store, "market") == []
+
+
+def test_an_unsubscribe_of_what_is_not_followed_changes_nothing(store: ConnectionStore):
+    store.remember(connection(market=BITCOIN))
+    assert store.unsubscribe("HCH-GdrTIAMCKUQ=", ["signals"]) == connection(market=BITCOIN)
+
+
+def test_an_unsubscribe_of_a_connection_nobody_remembers_leaves_no_trace(store: ConnectionStore):
+    assert store.unsubscribe("HCH-GdrTIAMCKUQ=", ["market"]) is None
+    assert store.find("HCH-GdrTIAMCKUQ=") is None
+
+
+def test_a_forgotten_connection_is_gone_and_a_second_time_is_no_error(store: ConnectionStore):
+    store.remember(connection(market=BITCOIN))
+    store.remember(connection("HCIC_eb5IAMCcBw=", market=BITCOIN))
+    assert store.forget("HCH-GdrTIAMCKUQ=") is True
+    assert store.forget("HCH-GdrTIAMCKUQ=") is False
+    assert followers(store, "market") == [connection("HCIC_eb5IAMCcBw=", market=BITCOIN)]
+
+
+def test_a_young_connection_is_kept_when_asked_for(store: ConnectionStore):
+    store.remember(connection())
+    assert store.forget("HCH-GdrTIAMCKUQ=", unless_connected_after=OPENED - 1) is False
+    assert store.find("HCH-GdrTIAMCKUQ=") is not None
+    assert store.forget("HCH-GdrTIAMCKUQ=", unless_connected_after=OPENED) is True
+    assert store.find("HCH-GdrTIAMCKUQ=") is None
+    assert store.forget("HCH-GdrTIAMCKUQ=", unless_connected_after=OPENED) is False
+
+
+def test_every_follower_is_in_exactly_one_shard_and_all_shards_are_used(store: ConnectionStore):
+    names = [f"HCH-G{number:02}TIAMCKUQ=" for number in range(24)]
+    for name in names:
+        store.remember(connection(name, market=EVERYTHING))
+    shards = [[found.id for found in store.followers("market", shard, now=NOW)] for shard in range(4)]
+    assert sorted(name for shard in shards for name in shard) == names
+    assert all(len(shard) > 2 for shard in shards)  # more than one page of two
+    assert all(shard == sorted(shard) for shard in shards)
+    assert [[shard_of(name, 4) for name in shard] for shard in shards] == [
+        [number] * len(shard) for number, shard in enumerate(shards)
+    ]
+
+
+def test_followers_are_those_of_the_stream_and_come_with_it_alone(store: ConnectionStore):
+    store.remember(connection("HCH-G00TIAMCKUQ=", market=BITCOIN, signals=EVERYTHING))
+    store.remember(connection("HCH-G01TIAMCKUQ=", signals=BITCOIN))
+    store.remember(connection("HCH-G02TIAMCKUQ="))
+    assert followers(store, "market") == [connection("HCH-G00TIAMCKUQ=", market=BITCOIN)]
+    assert followers(store, "binary") == []
+
+
+def test_an_expired_connection_follows_nothing_though_it_is_still_there(store: ConnectionStore):
+    store.remember(connection(market=EVERYTHING))
+    assert followers(store, "market", now=EXPIRES - 1) != []
+    assert followers(store, "market", now=EXPIRES) == []
+    assert store.find("HCH-GdrTIAMCKUQ=") is not None
+
+
+def test_a_shard_beyond_the_last_has_no_followers(store: ConnectionStore):
+    store.remember(connection(market=EVERYTHING))
+    assert list(store.followers("market", 4, now=NOW)) == []
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_deployment_has_its_connections_in_its_table(moto: DynamoDBClient, table: str):
+    store = connection_store(hub_settings())
+    store.remember(connection(market=EVERYTHING))
+    assert followers(store, "market") == [connection(market=EVERYTHING)]
+    assert DynamoConnectionStore(moto, table, shards=4).find("HCH-GdrTIAMCKUQ=") == connection(market=EVERYTHING)
+
+
+def test_a_connection_is_dropped_ten_minutes_after_the_two_hours_it_may_live():
+    assert expiry(OPENED) == OPENED // 1000 + 7200 + 600
+
+
+def test_the_shard_of_an_id_is_the_same_everywhere():
+    assert [shard_of("HCH-GdrTIAMCKUQ=", shards) for shards in (1, 4, 16)] == [0, 1, 1]
+
+
+@pytest.fixture
+def fresh_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    dynamodb.cache_clear()
+    yield monkeypatch
+    dynamodb.cache_clear()
+
+
+@pytest.mark.usefixtures("moto")
+def test_the_client_is_made_once_and_from_the_environment(fresh_client: pytest.MonkeyPatch, settings: HubSettings):
+    fresh_client.setenv("AWS_REGION", "eu-central-1")
+    fresh_client.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
+    client: DynamoDBClient = dynamodb()
+    assert client is dynamodb()
+    assert client.meta.region_name == "eu-central-1"
+    assert client.meta.endpoint_url == "http://127.0.0.1:1"
+    assert (client.meta.config.connect_timeout, client.meta.config.read_timeout) == (1, 2)
+    assert connection_store(settings).shards == settings.shards
+
+
+def refusal(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, "GetItem")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+        ConnectTimeoutError(endpoint_url="http://127.0.0.1:1"),
+        ReadTimeoutError(endpoint_url="http://127.0.0.1:1"),
+        refusal("InternalServerError"),
+        refusal("ProvisionedThroughputExceededException"),
+        refusal("ThrottlingException"),
+    ],
+    ids=lambda error: str(error)[:40],
+)
+def test_an_unreachable_or_overloaded_table_is_an_outage(error: Exception):
+    assert is_outage(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [refusal("ValidationException"), refusal("AccessDeniedException"), NoCredentialsError(), KeyError("sk")],
+    ids=lambda error: str(error)[:40],
+)
+def test_a_call_that_would_fail_again_is_no_outage(error: Exception):
+    assert not is_outage(error)
+
+
+@pytest.mark.usefixtures("moto")
+def test_each_call_is_one_request_and_every_read_sees_all_writes(table: str):
+    client: DynamoDBClient = boto3.client("dynamodb", region_name="us-east-1")
+    calls: list[tuple[str, bool | None]] = []
+    client.meta.events.register(
+        "provide-client-params.dynamodb.*",
+        lambda params, model, **_: calls.append((model.name, params.get("ConsistentRead"))),
+    )
+    store = DynamoConnectionStore(client, table, shards=4)
+    store.remember(connection(market=BITCOIN))
+    subscribe(store, market=EVERYTHING, signals=EVERYTHING, binary=EVERYTHING)
+    store.find("HCH-GdrTIAMCKUQ=")
+    followers(store, "market")
+    store.unsubscribe("HCH-GdrTIAMCKUQ=", ["market", "signals"])
+    store.forget("HCH-GdrTIAMCKUQ=", unless_connected_after=OPENED - 1)
+    store.forget("HCH-GdrTIAMCKUQ=")
+    assert calls == [
+        ("PutItem", None),
+        ("UpdateItem", None),
+        ("GetItem", True),
+        *[("Query", True)] * 4,
+        ("UpdateItem", None),
+        ("DeleteItem", None),
+        ("DeleteItem", None),
+    ]
