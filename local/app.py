@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mimetypes import guess_type
 from pathlib import Path  # noqa: TC003 # Litestar reads annotations when it runs
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -161,7 +162,8 @@ def _file(page: Path | None, rest: str) -> Response[bytes] | File:
         return Response(_NOT_BUILT.encode(), status_code=503, media_type=MediaType.HTML)
     # What Vite writes below assets/ has its content's hash in its name.
     kept = "public, max-age=31536000, immutable" if wanted.parent.name == "assets" else "no-cache"
-    return File(wanted, content_disposition_type="inline", headers={"cache-control": kept})
+    kind = guess_type(wanted.name)[0] or "application/octet-stream"
+    return File(wanted, content_disposition_type="inline", media_type=kind, headers={"cache-control": kept})
 
 
 @websocket("/{rest:path}")

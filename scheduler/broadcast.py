@@ -1,0 +1,211 @@
+"""One tick's messages to many connections, and what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from handlers.hub.connections import is_outage
+from handlers.hub.errors import ConnectionGone, GatewayFault, LimitExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from handlers.hub.connections import Connection, ConnectionStore
+    from handlers.hub.management import Poster
+
+IN_FLIGHT: Final = 64
+"""How many posts are under way at once, unless said otherwise."""
+
+ATTEMPTS: Final = 4
+"""How often a message is posted that the gateway answers with 429, before the next tick's value takes its place."""
+
+BACKOFF_S: Final = 0.05
+"""The first retry waits up to so many seconds, each further one up to twice as long (full jitter)."""
+
+_CHUNK: Final = 256
+"""Connections taken from a shard's pages at once: one change of threads for so many."""
+
+_AHEAD: Final = 1_024
+"""Connections read but not yet posted to: about what is posted while one more page is read."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Delivery:
+    """
+    What became of one broadcast.
+
+    ``posted`` and ``bytes`` count the messages that the gateway has taken. The rest count connections: ``limited``
+    were answered 429 to the last and dropped, ``failed`` met any other fault, ``late`` were read but not served when
+    time was up. ``unread`` counts the shards that could not be read to their end. The caller forgets ``gone``.
+    """
+
+    posted: int = 0
+    bytes: int = 0
+    limited: int = 0
+    failed: int = 0
+    late: int = 0
+    unread: int = 0
+    seconds: float = 0.0
+    gone: list[str] = field(default_factory=list)
+
+
+async def broadcast(
+    stream: str,
+    messages: Callable[[Connection], Sequence[bytes]],
+    *,
+    to: ConnectionStore,
+    gateway: Poster,
+    now: int,
+    within: float,
+    in_flight: int = IN_FLIGHT,
+    jitter: Callable[[], float] = random.random,
+) -> Delivery:
+    """
+    Post to every follower of ``stream`` what ``messages`` gives for it.
+
+    The shards are read in parallel, and posted to while they are read. One connection's trouble is never another's:
+    whatever goes wrong with one is in the result, and one that is being retried takes nobody's place. A connection's
+    own messages go in order; there is no order between connections.
+
+    Args:
+        stream: Whose followers.
+        messages: What to post to a connection, in order; may be nothing.
+        to: Where the followers are found.
+        gateway: What posts.
+        now: Epoch milliseconds; connections that have expired are left out.
+        within: Seconds after which whoever is not yet served is left to the next tick.
+        in_flight: How many first posts may be under way at once; a quarter as many again may be retries.
+        jitter: Random numbers from 0 to 1.
+
+    Returns:
+        The tally. Nothing is raised for what the gateway or the store does.
+    """
+    started = time.perf_counter()
+    run = _Broadcast(messages, gateway=gateway, in_flight=in_flight, jitter=jitter)
+    try:
+        async with asyncio.timeout(within):
+            await run.deliver([to.followers(stream, shard, now=now // 1000) for shard in range(to.shards)])
+    except TimeoutError:
+        run.delivery.late = run.read - run.settled
+    run.delivery.seconds = time.perf_counter() - started
+    return run.delivery
+
+
+class _Broadcast:
+    """The tasks of one broadcast and what they count."""
+
+    def __init__(
+        self,
+        messages: Callable[[Connection], Sequence[bytes]],
+        *,
+        gateway: Poster,
+        in_flight: int,
+        jitter: Callable[[], float],
+    ) -> None:
+        self.delivery = Delivery()
+        self.read = 0
+        self.settled = 0
+        self._messages = messages
+        self._gateway = gateway
+        self._in_flight = in_flight
+        self._workers = 0
+        self._jitter = jitter
+        self._waiting: asyncio.Queue[tuple[str, Sequence[bytes]] | None] = asyncio.Queue(_AHEAD)
+        self._retrying = asyncio.Semaphore(max(1, in_flight // 4))
+        self._told: set[type[Exception]] = set()
+
+    async def deliver(self, shards: Sequence[Iterator[Connection]]) -> None:
+        """Serve every follower in ``shards``; returns when the last one is settled."""
+        async with asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as readers:
+                for shard, followers in enumerate(shards):
+                    readers.create_task(self._read(shard, followers, group))
+            for _ in range(self._workers):
+                await self._waiting.put(None)
+
+    async def _read(self, shard: int, followers: Iterator[Connection], group: asyncio.TaskGroup) -> None:
+        try:
+            is_read = False
+            while not is_read:
+                chunk = await asyncio.to_thread(_take, followers)
+                is_read = len(chunk) < _CHUNK
+                for connection in chunk:
+                    messages = self._messages(connection)
+                    if messages:
+                        self.read += 1
+                        await self._wait(group, (connection.id, messages))
+        except Exception as trouble:  # noqa: BLE001 - whatever one shard meets, the others are served
+            self.delivery.unread += 1
+            _log("shard %d could not be read: %r", shard, trouble, trouble=trouble)
+
+    async def _wait(self, group: asyncio.TaskGroup, letter: tuple[str, Sequence[bytes]]) -> None:
+        """Put a letter among those waiting for a worker; for few letters there are few workers."""
+        if self._workers < self._in_flight:
+            self._workers += 1
+            group.create_task(self._work(group))
+        await self._waiting.put(letter)
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        while (letter := await self._waiting.get()) is not None:
+            connection_id, messages = letter
+            left = await self._post(connection_id, messages)
+            if left:
+                group.create_task(self._retry(connection_id, left))
+            else:
+                self.settled += 1
+
+    async def _retry(self, connection_id: str, messages: Sequence[bytes]) -> None:
+        for attempt in range(1, ATTEMPTS):
+            await asyncio.sleep(self._jitter() * BACKOFF_S * 2 ** (attempt - 1))
+            async with self._retrying:
+                messages = await self._post(connection_id, messages)
+            if not messages:
+                break
+        else:
+            self.delivery.limited += 1
+        self.settled += 1
+
+    async def _post(self, connection_id: str, messages: Sequence[bytes]) -> Sequence[bytes]:
+        """Post ``messages``; return those that the gateway answered with 429, and the ones after."""
+        delivery = self.delivery
+        for number, message in enumerate(messages):
+            try:
+                await self._gateway.post(connection_id, message)
+            except ConnectionGone:
+                delivery.gone.append(connection_id)
+                break
+            except LimitExceeded:
+                return messages[number:]
+            except Exception as trouble:  # noqa: BLE001 - one connection's trouble is never another's
+                delivery.failed += 1
+                self._tell(trouble)
+                break
+            delivery.posted += 1
+            delivery.bytes += len(message)
+        return ()
+
+    def _tell(self, trouble: Exception) -> None:
+        """Log the first trouble of each kind: thousands may meet the same."""
+        if type(trouble) in self._told:
+            return
+        self._told.add(type(trouble))
+        kind = type(trouble).__name__
+        _log("a post failed: %r; further %s of this broadcast are only counted", trouble, kind, trouble=trouble)
+
+
+def _log(sentence: str, *details: object, trouble: Exception) -> None:
+    """Log a trouble; with its stack only when it is a bug or a wrong deployment, as an outage has no use for one."""
+    is_expected = isinstance(trouble, GatewayFault) or is_outage(trouble)
+    logger.error(sentence, *details, exc_info=None if is_expected else trouble)
+
+
+def _take(followers: Iterator[Connection]) -> list[Connection]:
+    return list(islice(followers, _CHUNK))

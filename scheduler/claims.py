@@ -1,0 +1,121 @@
+"""Who runs a tick: each is claimed by one conditional write before anything else is done for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from handlers.hub.connections import dynamodb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+    from handlers.hub.settings import HubSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """
+    The right to run tick ``seq`` of ``stream``, given to ``run``.
+
+    ``fence`` grows by one with every claim. ``state`` is what tick ``state_seq`` left because it sent nothing and so
+    wrote no snapshot; empty, and 0, when none ever has.
+    """
+
+    stream: str
+    seq: int
+    run: str
+    fence: int
+    state: bytes = b""
+    state_seq: int = 0
+
+
+class ClaimStore(Protocol):
+    """Gives each tick to one run. Synchronous: a caller in an event loop uses threads."""
+
+    def claim(self, stream: str, seq: int, run: str) -> Claim | None:
+        """
+        Claim a tick; None when this tick or a later one is another run's.
+
+        The same ``run`` again is given its claim again, because a write that succeeded unheard is tried again;
+        so a name of a run is used for one tick only.
+        """
+        ...
+
+    def leave(self, claim: Claim, state: bytes) -> bool:
+        """
+        Leave ``state`` for the next tick; False, and nothing is changed, when a later tick has been claimed.
+
+        For ticks that send nothing: what a tick sends is in its snapshot, with the state beside it.
+        """
+        ...
+
+
+def claim_store(settings: HubSettings) -> DynamoClaimStore:
+    """Make the store of a deployment, on the process's client."""
+    return DynamoClaimStore(dynamodb(), settings.table)
+
+
+class DynamoClaimStore:
+    """Claims in the one table: ``pk`` is ``TICK#{stream}``, ``sk`` is ``latest``; one small item a stream."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def claim(self, stream: str, seq: int, run: str) -> Claim | None:
+        """Claim in one UpdateItem, which also reads what was left."""
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=_key(stream),
+                UpdateExpression="SET #seq = :seq, #run = :run ADD #fence :one",
+                ConditionExpression="attribute_not_exists(#seq) OR #seq < :seq",
+                ExpressionAttributeNames={"#seq": "seq", "#run": "run", "#fence": "fence"},
+                ExpressionAttributeValues={":seq": {"N": str(seq)}, ":run": {"S": run}, ":one": {"N": "1"}},
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as refusal:
+            item: Any = refusal.response.get("Item")
+            winner = _claim(stream, item) if item else None
+            return winner if winner and (winner.seq, winner.run) == (seq, run) else None
+        return _claim(stream, answer["Attributes"])
+
+    def leave(self, claim: Claim, state: bytes) -> bool:
+        """Leave the state in one UpdateItem, on the condition that the claim still is the latest."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(claim.stream),
+                UpdateExpression="SET #state = :state, #state_seq = :seq",
+                ConditionExpression="#seq = :seq AND #run = :run",
+                # Every name is an alias: state is a reserved word in expressions.
+                ExpressionAttributeNames={"#state": "state", "#state_seq": "state_seq", "#seq": "seq", "#run": "run"},
+                ExpressionAttributeValues={
+                    ":state": {"B": state},
+                    ":seq": {"N": str(claim.seq)},
+                    ":run": {"S": claim.run},
+                },
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+
+def _key(stream: str) -> dict[str, AttributeValueTypeDef]:
+    return {"pk": {"S": f"TICK#{stream}"}, "sk": {"S": "latest"}}
+
+
+def _claim(stream: str, item: Mapping[str, AttributeValueTypeDef]) -> Claim:
+    return Claim(
+        stream,
+        seq=int(item["seq"]["N"]),
+        run=item["run"]["S"],
+        fence=int(item["fence"]["N"]),
+        state=item["state"]["B"] if "state" in item else b"",
+        state_seq=int(item["state_seq"]["N"]) if "state_seq" in item else 0,
+    )

@@ -1,0 +1,173 @@
+"""
+One instrument's bid, ask and last at one time: how it is kept, compared, written and read back.
+
+Numbers stay the source's own text from the answer to the wire: ``"91776.00000000"`` becomes the JSON number
+``91776.00000000``, and no float comes between.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_ZERO = re.compile(r"-?0(?:\.0+)?(?:[eE][+-]?[0-9]+)?")
+# Longer than any price or percentage: whoever sends more digits than this sends something else.
+_MOST_DIGITS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """
+    What ``source`` said about ``symbol`` at ``ts``.
+
+    ``last``, ``bid``, ``ask`` and ``change_pct`` (percent over 24 hours) are the source's digits, None where it
+    has none. ``ts`` is the source's time and ``answered_at`` ours, when the latest good answer came, both in epoch
+    milliseconds. ``market`` is "open" or "closed".
+    """
+
+    symbol: str
+    last: str | None
+    bid: str | None
+    ask: str | None
+    change_pct: str | None
+    ts: int
+    source: str
+    answered_at: int
+    stale: bool = False
+    market: str = "open"
+
+    @property
+    def origin(self) -> tuple[str, bool, str]:
+        """What goes to clients only in full, or when it has changed."""
+        return self.source, self.stale, self.market
+
+    def says_the_same_as(self, other: Quote) -> bool:
+        """Whether nothing worth sending is different; a new ``ts`` alone is not."""
+        return (self.last, self.bid, self.ask, self.change_pct, self.origin) == (
+            other.last,
+            other.bid,
+            other.ask,
+            other.change_pct,
+            other.origin,
+        )
+
+
+class _Wire(msgspec.Struct):
+    """A full market ``data``; the numbers as they stand in the text."""
+
+    last: msgspec.Raw
+    bid: msgspec.Raw
+    ask: msgspec.Raw
+    change_pct: msgspec.Raw
+    ts: int
+    source: str
+    stale: bool
+    market: str
+
+
+_decoder = msgspec.json.Decoder(_Wire)
+
+
+def number(text: str) -> str:
+    """
+    Return ``text`` if it can stand as a JSON number as it is.
+
+    Raises:
+        ValueError: It cannot ("NaN", "", "+1", "1,000"), or has more than 40 characters.
+    """
+    if len(text) > _MOST_DIGITS or not _JSON_NUMBER.fullmatch(text):
+        raise ValueError(f"not a number: {text[:_MOST_DIGITS]!r}")
+    return text
+
+
+def price(text: str) -> str | None:
+    """
+    Return ``text`` if it is a price, None if it is zero: an empty side of a book is written as zero.
+
+    Raises:
+        ValueError: It is no number, or a negative one.
+    """
+    if _ZERO.fullmatch(number(text)):
+        return None
+    if text.startswith("-"):
+        raise ValueError(f"a negative price: {text!r}")
+    return text
+
+
+def encode(quote: Quote, *, full: bool) -> bytes:
+    """Write the wire's ``data`` of a quote; ``source``, ``stale`` and ``market`` only when ``full``."""
+    text = (
+        f'{{"last":{quote.last or "null"},"bid":{quote.bid or "null"},"ask":{quote.ask or "null"},'
+        f'"change_pct":{quote.change_pct or "null"},"ts":{quote.ts}'
+    )
+    if not full:
+        return f"{text}}}".encode()
+    source, market = msgspec.json.encode(quote.source).decode(), msgspec.json.encode(quote.market).decode()
+    return f'{text},"source":{source},"stale":{"true" if quote.stale else "false"},"market":{market}}}'.encode()
+
+
+def decode(symbol: str, written: bytes, *, answered_at: int) -> Quote:
+    """
+    Read a quote back from its full ``data``, digit for digit.
+
+    Raises:
+        msgspec.DecodeError: It was not written by ``encode`` of this version.
+    """
+    wire = _decoder.decode(written)
+    return Quote(
+        symbol,
+        last=_text(wire.last),
+        bid=_text(wire.bid),
+        ask=_text(wire.ask),
+        change_pct=_text(wire.change_pct),
+        ts=wire.ts,
+        source=wire.source,
+        answered_at=answered_at,
+        stale=wire.stale,
+        market=wire.market,
+    )
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    text = bytes(raw).decode()
+    return None if text == "null" else text
+
+
+def merge(
+    known: Mapping[str, Quote],
+    answered: Mapping[str, Quote],
+    *,
+    symbols: Iterable[str],
+    now: int,
+    stale_after: Mapping[str, int],
+) -> dict[str, Quote]:
+    """
+    Say what holds now: the answer where there is one, else the last good value with its age judged.
+
+    An answer whose ``ts`` is older than the known one is passed over, because sources jitter backwards; but not
+    once the known value is stale, because then the source's clock was set back and would lock it out.
+
+    Args:
+        known: The last good values, by symbol.
+        answered: What the providers have just said.
+        symbols: Which to judge, in this order; others are dropped.
+        now: Epoch milliseconds.
+        stale_after: By symbol, the age in milliseconds of the last good answer beyond which a value is stale.
+    """
+    held = {}
+    for symbol in symbols:
+        old, new = known.get(symbol), answered.get(symbol)
+        if old is not None:
+            old = replace(old, stale=now - old.answered_at > stale_after[symbol])
+        if new is not None and (old is None or old.stale or new.ts >= old.ts):
+            held[symbol] = new
+        elif old is not None:
+            held[symbol] = old
+    return held

@@ -1,0 +1,66 @@
+"""What one tick says to each kind of follower, serialised once for all who are told the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from handlers.hub import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from handlers.hub.connections import Connection, Subscription
+    from handlers.hub.snapshots import Snapshot
+
+OWED_FOR_MS: Final = 10_000
+"""How much longer than its stream's first period a connection on a public path is sent snapshots, in milliseconds."""
+
+
+class Messages:
+    """
+    The messages of one tick.
+
+    A connection that is owed a snapshot gets it with every tick, also with one on which nothing has changed; the
+    others get the updates of what they follow, perhaps an empty batch, so that ``prev`` fits at the next one.
+
+    Args:
+        state: The snapshot that this tick has written; on a quiet tick the one that stands.
+        prev: The tick sent before this one; None for the very first.
+        updates: ``data`` by symbol, encoded; None on a quiet tick, on which only owed snapshots are sent.
+        now: Epoch milliseconds; whether a snapshot is still owed is judged by it.
+    """
+
+    def __init__(self, state: Snapshot, *, prev: int | None, updates: Mapping[str, bytes] | None, now: int) -> None:
+        self._state = state
+        self._prev = prev
+        self._updates = updates
+        self._now = now
+        self._composed: dict[tuple[frozenset[str] | None, str, bool], Sequence[bytes]] = {}
+
+    def to(self, connection: Connection) -> Sequence[bytes]:
+        """Give what this connection is to be sent, in order; nothing if this tick has nothing for it."""
+        subscription = connection.subscriptions[self._state.stream]
+        kind = (subscription.symbols, connection.format, self._is_owed(subscription))
+        if kind not in self._composed:
+            self._composed[kind] = self._compose(*kind)
+        return self._composed[kind]
+
+    def _is_owed(self, subscription: Subscription) -> bool:
+        first = protocol.PERIOD_MS[self._state.stream] + OWED_FOR_MS
+        return subscription.snapshot_owed and self._now < subscription.subscribed_at + first
+
+    def _compose(self, symbols: frozenset[str] | None, how: str, owed: bool) -> Sequence[bytes]:  # noqa: FBT001 - a key's part
+        state = self._state
+        if owed:
+            return protocol.snapshot(state, only=symbols)
+        if self._updates is None:
+            return ()
+        if how == "single":
+            return [
+                protocol.single(state.stream, symbol, state.data[symbol])
+                for symbol in self._updates
+                if symbols is None or symbol in symbols
+            ]
+        return protocol.batch(
+            state.stream, seq=state.seq, prev=self._prev, ts=state.ts, updates=self._updates, only=symbols
+        )

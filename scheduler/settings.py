@@ -1,0 +1,61 @@
+"""What a deployment tells the scheduler, read from the environment that the template sets."""
+
+from __future__ import annotations
+
+import os
+
+from botocore.session import Session
+from pydantic import Field, ValidationError
+
+from handlers.hub.settings import HubSettings
+from scheduler.errors import SettingFault
+
+
+class SchedulerSettings(HubSettings):
+    """The hub's settings and the scheduler's own; each is an environment variable ``TICKWIRE_…``."""
+
+    binance_url: str = Field(
+        default="https://data-api.binance.vision",
+        pattern=r"^https?://",
+        description="Where Binance's public market data is; the paths behind it are Binance's.",
+    )
+    run_for: float = Field(
+        default=70.0,
+        gt=0,
+        description="For how many seconds one Lambda run starts ticks: more than the minute between two runs, "
+        "because overlapping runs are harmless and a hole is not.",
+    )
+
+
+def read_settings() -> SchedulerSettings:
+    """
+    Read the settings, and see that AWS's own region and credentials are there too.
+
+    Raises:
+        SettingFault: One sentence about the first that is missing or cannot be used.
+    """
+    try:
+        settings = SchedulerSettings()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        variable = "TICKWIRE_" + "_".join(str(part) for part in fault["loc"]).upper()
+        if fault["type"] == "missing":
+            raise _missing(variable) from None
+        raise SettingFault(f"{variable} cannot be used: {fault['msg']}.") from None
+    if not settings.gateway:
+        raise _missing("TICKWIRE_GATEWAY")
+    if not settings.management_endpoint.startswith(("http://", "https://")):
+        raise SettingFault(f"TICKWIRE_GATEWAY cannot be used: {settings.gateway!r} is no ws:// or wss:// address.")
+    session = Session()
+    if not (os.environ.get("AWS_REGION") or session.get_config_variable("region")):
+        raise SettingFault("AWS_REGION is not set: it names the AWS region of the table and the gateway.")
+    if session.get_credentials() is None:
+        raise SettingFault(
+            "There are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
+        )
+    return settings
+
+
+def _missing(variable: str) -> SettingFault:
+    field = SchedulerSettings.model_fields[variable.removeprefix("TICKWIRE_").lower()]
+    return SettingFault(f"{variable} is not set. It is: {field.description}")

@@ -1,0 +1,333 @@
+"""
+One tick of a stream, and the Lambda entry point that runs a minute of them.
+
+A tick claims, fetches, composes, writes the snapshot, and only then reads the shards and posts: whoever subscribes
+meanwhile either finds the new snapshot or is found by the query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from handlers.hub import protocol
+from handlers.hub.connections import connection_store, is_outage
+from handlers.hub.management import ManagementApi
+from handlers.hub.snapshots import Snapshot, snapshot_store
+from scheduler.broadcast import Delivery, broadcast
+from scheduler.claims import claim_store
+from scheduler.clock import Job, epoch_ms, follow_grid
+from scheduler.errors import SettingFault
+from scheduler.messages import Messages
+from scheduler.settings import SchedulerSettings, read_settings
+from scheduler.streams import COMPOSERS, Known
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from handlers.hub.connections import ConnectionStore
+    from handlers.hub.management import Poster
+    from handlers.hub.snapshots import SnapshotStore
+    from scheduler.claims import Claim, ClaimStore
+    from scheduler.streams import Composer
+
+SPARE: Final = 0.02
+"""The part of a period by which a tick ends before the next begins, so that no two of a stream ever overlap."""
+
+FETCH_SHARE: Final = 0.75
+"""The part of what is left of a tick that a fetch may take; the rest is for those who wait for it."""
+
+BROADCAST_SHARE: Final = 0.9
+"""The part of what is left then that posting may take; the rest is for forgetting the gone."""
+
+YOUNG_MS: Final = 10_000
+"""A connection that the gateway calls gone may still be inside ``$connect`` for so many milliseconds."""
+
+FAULTS_LOGGED: Final = 5
+"""At most so many faults of a provider stand in a tick's log line."""
+
+THREADS: Final = 32
+"""Calls to DynamoDB under way at once, like the hub's client has sockets."""
+
+LAMBDA_SPARE_MS: Final = 1_000
+"""How long before Lambda's own deadline everything has ended."""
+
+LAMBDA_TICK_MS: Final = 5_000
+"""A run begins no tick for which it would have less than this: another run could have claimed it."""
+
+logger = logging.getLogger(__name__)
+# Lambda's root logger starts at WARNING, and would drop the tick's line.
+logging.getLogger("scheduler").setLevel(logging.INFO)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a tick reaches the world through, apart from its providers."""
+
+    claims: ClaimStore
+    snapshots: SnapshotStore
+    connections: ConnectionStore
+    gateway: Poster
+
+
+@dataclass(slots=True)
+class Report:
+    """
+    What a tick did.
+
+    ``outcome`` is ``sent``; ``quiet`` (nothing has changed); ``elsewhere`` (claimed by another run);
+    ``overtaken`` (a later tick came first, nothing was posted); ``late`` (stopped at its deadline) or ``failed``.
+    ``phases`` says how long each phase took, in milliseconds.
+    """
+
+    stream: str
+    seq: int
+    outcome: str = "failed"
+    full: bool = False
+    changed: int = 0
+    faults: Sequence[str] = ()
+    reason: str = ""
+    delivery: Delivery = field(default_factory=Delivery)
+    forgotten: int = 0
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure one phase, whether it succeeds or not."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.phases[name] = round((time.perf_counter() - started) * 1000, 1)
+
+    def line(self) -> str:
+        """Write the tick's line of the log: one JSON object."""
+        told = {
+            "event": "tick",
+            "stream": self.stream,
+            "seq": self.seq,
+            "outcome": self.outcome,
+            "full": self.full,
+            "changed": self.changed,
+            "posted": self.delivery.posted,
+            "bytes": self.delivery.bytes,
+            "gone": len(self.delivery.gone),
+            "forgotten": self.forgotten,
+            "limited": self.delivery.limited,
+            "failed": self.delivery.failed,
+            "late": self.delivery.late,
+            "unread": self.delivery.unread,
+            "ms": self.phases,
+        }
+        if self.faults:
+            told["faults"] = self.faults[:FAULTS_LOGGED]
+        if self.reason:
+            told["reason"] = self.reason
+        return msgspec.json.encode(told).decode()
+
+
+async def tick(
+    stream: str,
+    seq: int,
+    *,
+    composer: Composer[Any],
+    ports: Ports,
+    now: Callable[[], int] = epoch_ms,
+    end: int | None = None,
+) -> Report:
+    """
+    Run tick ``seq`` of ``stream``, if no other run has it, and write its line to the log.
+
+    Nothing is raised for what the world does: a tick that fails says so in its report, and the next one is run all
+    the same.
+
+    Args:
+        stream: Its public name.
+        seq: ``floor(scheduled time / period)``.
+        composer: What makes the stream's content.
+        ports: The rest of the world.
+        now: Epoch milliseconds.
+        end: The epoch millisecond at which the whole process ends; a tick ends before the next one in any case.
+    """
+    period = protocol.PERIOD_MS[stream]
+    deadline = int((seq + 1 - SPARE) * period)
+    run = _Run(composer, ports, now=now, deadline=min(deadline, end or deadline))
+    report = Report(stream, seq, full=seq % protocol.FULL_EVERY == 0)
+    try:
+        async with asyncio.timeout(run.left()) as limit:
+            report.outcome = await run.tick(report)
+    except Exception as trouble:  # no trouble of one tick may end the loop
+        cause = trouble.exceptions[0] if isinstance(trouble, ExceptionGroup) else trouble
+        report.outcome = "late" if limit.expired() else "failed"
+        report.reason = f"stopped in {list(report.phases)[-1]}" if limit.expired() else repr(cause)
+        if not (limit.expired() or is_outage(cause)):
+            logger.exception("tick %d of %s met a bug or a wrong deployment", seq, stream, exc_info=cause)
+    levels = {"elsewhere": logging.DEBUG, "late": logging.WARNING, "failed": logging.ERROR}
+    logger.log(levels.get(report.outcome, logging.INFO), "%s", report.line())
+    return report
+
+
+class _Run:
+    """One run of one tick."""
+
+    def __init__(self, composer: Composer[Any], ports: Ports, *, now: Callable[[], int], deadline: int) -> None:
+        self._composer = composer
+        self._ports = ports
+        self._now = now
+        self._deadline = deadline
+
+    def left(self) -> float:
+        """Tell how many seconds are left until the deadline."""
+        return max(0, self._deadline - self._now()) / 1000
+
+    async def tick(self, report: Report) -> str:
+        """Go through the phases; returns the outcome."""
+        if not self.left():
+            return "late"
+        with report.phase("claim"):
+            # A name for this tick alone: the same run again is how the claim store knows its own retries.
+            claim = await asyncio.to_thread(self._ports.claims.claim, report.stream, report.seq, uuid.uuid4().hex)
+        if claim is None:
+            return "elsewhere"
+        with report.phase("fetch"):
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(asyncio.to_thread(self._ports.snapshots.latest, report.stream))
+                fetching = group.create_task(self._composer.fetch(within=FETCH_SHARE * self.left()))
+        latest = reading.result()
+        with report.phase("compose"):
+            at = self._now()
+            known = _known(claim, latest)
+            composition = self._composer.compose(fetching.result(), known, now=at, full=report.full)
+        report.changed = len(composition.updates)
+        report.faults = composition.faults
+        snapshot = latest
+        if composition.updates:
+            snapshot = Snapshot(report.stream, report.seq, at, composition.content, composition.state)
+        with report.phase("save"):
+            # Whatever a tick sends is written down first; a tick that sends nothing leaves its state only.
+            is_latest = True
+            if snapshot is not None and snapshot is not latest:
+                is_latest = await asyncio.to_thread(self._ports.snapshots.save, snapshot)
+            elif composition.state != known.state:
+                is_latest = await asyncio.to_thread(self._ports.claims.leave, claim, composition.state)
+        if not is_latest:
+            return "overtaken"
+        if snapshot is not None:
+            prev = latest.seq if latest else None
+            messages = Messages(snapshot, prev=prev, updates=composition.updates or None, now=at)
+            await self._post(messages, report, now=at)
+        return "sent" if composition.updates else "quiet"
+
+    async def _post(self, messages: Messages, report: Report, *, now: int) -> None:
+        connections = self._ports.connections
+        with report.phase("broadcast"):
+            report.delivery = await broadcast(
+                report.stream,
+                messages.to,
+                to=connections,
+                gateway=self._ports.gateway,
+                now=now,
+                within=BROADCAST_SHARE * self.left(),
+            )
+        if report.delivery.gone:
+            with report.phase("forget"):
+                report.forgotten = await _forget(report.delivery.gone, connections, now=now)
+
+
+def _known(claim: Claim, latest: Snapshot | None) -> Known:
+    """Join what was sent last and what a later tick, that sent nothing, has left."""
+    if latest is None:
+        return Known(state=claim.state)
+    return Known(latest.data, claim.state if claim.state_seq > latest.seq else latest.state)
+
+
+async def _forget(gone: Iterable[str], connections: ConnectionStore, *, now: int) -> int:
+    """Forget whom the gateway does not know any more, and count them; whoever is missed is met again next time."""
+    answers = await asyncio.gather(
+        *(
+            asyncio.to_thread(connections.forget, connection_id, unless_connected_after=now - YOUNG_MS)
+            for connection_id in gone
+        ),
+        return_exceptions=True,
+    )
+    troubles = [answer for answer in answers if isinstance(answer, BaseException)]
+    if troubles:
+        logger.error("%d gone connections could not be forgotten: %r", len(troubles), troubles[0])
+    return sum(answer is True for answer in answers)
+
+
+async def run(
+    settings: SchedulerSettings,
+    streams: Collection[str] = tuple(COMPOSERS),
+    *,
+    until: int | None = None,
+    end: int | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """
+    Run the ticks of ``streams`` on the grid; what both hosts have in common.
+
+    Args:
+        settings: The deployment's.
+        streams: Some of ``COMPOSERS``.
+        until: The epoch millisecond from which no tick is begun; None for never.
+        end: The epoch millisecond at which those under way must have ended, at the latest.
+        stop: Ends everything at once.
+
+    Raises:
+        SettingFault: A list that the settings name cannot be used.
+    """
+    try:
+        composers = {stream: COMPOSERS[stream](settings) for stream in streams}
+    except (ValueError, OSError) as error:
+        raise SettingFault(str(error)) from error
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "tick"))
+    try:
+        async with ManagementApi.from_environment(settings) as gateway:
+            ports = Ports(claim_store(settings), snapshot_store(settings), connection_store(settings), gateway)
+
+            def job(stream: str) -> Job:
+                async def begin(seq: int) -> None:
+                    await tick(stream, seq, composer=composers[stream], ports=ports, end=end)
+
+                return Job(stream, protocol.PERIOD_MS[stream], begin)
+
+            await follow_grid(map(job, streams), until=until, stop=stop)
+    finally:
+        await asyncio.gather(*(composer.close() for composer in composers.values()))
+
+
+class Context(Protocol):
+    """What is used of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Tell how many milliseconds are left until Lambda ends the function."""
+        ...
+
+
+def handler(event: object, context: Context) -> None:  # noqa: ARG001 - a schedule's event has nothing to say
+    """
+    Run the ticks of about a minute; Lambda's entry point.
+
+    Runs for ``TICKWIRE_RUN_FOR`` seconds, or as long as the function's own timeout leaves room for one more tick.
+    Runs overlap by design: each tick is claimed by one of them.
+
+    Raises:
+        SettingFault: The deployment is incomplete.
+    """
+    settings = read_settings()
+    started = epoch_ms()
+    end = started + context.get_remaining_time_in_millis() - LAMBDA_SPARE_MS
+    until = min(started + int(settings.run_for * 1000), end - LAMBDA_TICK_MS)
+    if until <= started:
+        logger.warning("no tick is run: the function's timeout leaves %d ms", end - started)
+        return
+    asyncio.run(run(settings, until=until, end=end))

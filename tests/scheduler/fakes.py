@@ -1,0 +1,140 @@
+"""Fakes of the scheduler's own ports, and the exchange's answers that tests write down themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from handlers.hub.connections import Connection, Subscription
+from handlers.hub.instruments import Instrument
+from scheduler.claims import Claim
+from scheduler.market.providers import Answer
+from scheduler.market.quotes import Quote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scheduler.errors import ProviderFault
+
+# A multiple of 60 s, so that the tick at it is full: 2025-03-06 02:00:00 UTC.
+NOON = 1_741_226_400_000
+BITCOIN = Instrument(symbol="BTC", name="Bitcoin", kind="crypto", decimals=2, sources={"binance": "BTCUSDT"})
+ETHER = Instrument(symbol="ETH", name="Ethereum", kind="crypto", decimals=2, sources={"binance": "ETHUSDT"})
+
+
+class InMemoryClaimStore:
+    """A ``ClaimStore`` that passes the same contract as DynamoDB's (test_claims.py)."""
+
+    def __init__(self) -> None:
+        self.claims: dict[str, Claim] = {}
+
+    def claim(self, stream: str, seq: int, run: str) -> Claim | None:
+        before = self.claims.get(stream, Claim(stream, seq=-1, run="", fence=0))
+        if (before.seq, before.run) == (seq, run):
+            return before
+        if before.seq >= seq:
+            return None
+        self.claims[stream] = replace(before, seq=seq, run=run, fence=before.fence + 1)
+        return self.claims[stream]
+
+    def leave(self, claim: Claim, state: bytes) -> bool:
+        latest = self.claims[claim.stream]
+        if (latest.seq, latest.run) != (claim.seq, claim.run):
+            return False
+        self.claims[claim.stream] = replace(latest, state=state, state_seq=claim.seq)
+        return True
+
+
+class ScriptedProvider:
+    """A ``Provider`` that answers what it is told to, one answer a fetch, and the last one again when none is left."""
+
+    name = "binance"
+    period_ms = 5_000
+
+    def __init__(self, *answers: Answer | ProviderFault) -> None:
+        self.answers = [answer if isinstance(answer, Answer) else Answer(faults=[answer]) for answer in answers]
+        self.closed = False
+
+    async def fetch(self, instruments: Sequence[Instrument], *, within: float) -> Answer:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Clock:
+    """Tells the time that a test sets, in epoch milliseconds."""
+
+    def __init__(self, at: int = NOON) -> None:
+        self.at = at
+
+    def __call__(self) -> int:
+        return self.at
+
+
+def quote(symbol: str = "BTC", last: str | None = "91776.00000000", **changes: Any) -> Quote:
+    """Write a quote of noon, with ``changes``."""
+    plain = Quote(
+        symbol, last, bid="91775.99", ask="91776.01", change_pct="4.983", ts=NOON, source="binance", answered_at=NOON
+    )
+    return replace(plain, **changes)
+
+
+def answering(*quotes: Quote) -> Answer:
+    """Make a provider's answer of quotes."""
+    return Answer({quote.symbol: quote for quote in quotes})
+
+
+def follower(
+    connection_id: str = "one=",
+    *,
+    symbols: frozenset[str] | None = None,
+    how: str = "batch",
+    owed: bool = False,
+    at: int = NOON - 60_000,
+    stream: str = "market",
+) -> Connection:
+    """Make a connection that was opened and subscribed ``at``."""
+    subscription = Subscription(symbols, subscribed_at=at, snapshot_owed=owed)
+    return Connection(
+        connection_id,
+        connected_at=at,
+        expires_at=at // 1000 + 7_800,
+        format=how,
+        subscriptions={stream: subscription},
+    )
+
+
+def ticker(symbol: str, last: str = "91776.00000000", *, close_time: int = NOON, **changes: Any) -> dict[str, Any]:
+    """Write a row of Binance's ``ticker/24hr`` as documented for ``type=FULL``."""
+    return {
+        "symbol": symbol,
+        "priceChange": "4356.10000000",
+        "priceChangePercent": "4.983",
+        "weightedAvgPrice": "89409.31955546",
+        "prevClosePrice": "87420.00000000",
+        "lastPrice": last,
+        "lastQty": "0.04708000",
+        "bidPrice": "91775.99000000",
+        "bidQty": "0.14123000",
+        "askPrice": "91776.01000000",
+        "askQty": "0.09415000",
+        "openPrice": "87419.90000000",
+        "highPrice": "91979.10000000",
+        "lowPrice": "86694.00000000",
+        "volume": "275053.36000000",
+        "quoteVolume": "24592333759.04179764",
+        "openTime": close_time - 86_400_000,
+        "closeTime": close_time,
+        "firstId": 1,
+        "lastId": 5842712,
+        "count": 5842712,
+        **changes,
+    }
+
+
+def as_written(text: bytes, member: str) -> str:
+    """Give a member of a JSON object as the text that stands there."""
+    return bytes(msgspec.json.decode(text, type=dict[str, msgspec.Raw])[member]).decode()

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from handlers.hub.errors import (
+    AccessDenied,
+    BadConnectionId,
+    ConnectionGone,
+    GatewayUnavailable,
+    LimitExceeded,
+    PayloadTooLarge,
+)
+from scheduler.broadcast import ATTEMPTS, broadcast
+from tests.fakes import InMemoryConnectionStore, RecordingGateway
+from tests.scheduler.fakes import NOON, follower
+
+IDS = [f"{number}=" for number in range(40)]
+
+
+def limited(connection_id):
+    return LimitExceeded(connection_id, "too fast")
+
+
+async def deliver(gateway, connections=None, *, messages=(b"one",), within=1.0, in_flight=8, store=None):
+    return await broadcast(
+        "market",
+        lambda connection: messages,
+        to=store or InMemoryConnectionStore(*map(follower, IDS if connections is None else connections)),
+        gateway=gateway,
+        now=NOON,
+        within=within,
+        in_flight=in_flight,
+        jitter=lambda: 0.01,
+    )
+
+
+async def test_every_follower_gets_its_message_once():
+    gateway = RecordingGateway()
+    delivery = await deliver(gateway)
+    assert sorted(gateway.posts) == sorted((connection_id, b"one") for connection_id in IDS)
+    assert (delivery.posted, delivery.bytes, delivery.late, delivery.unread) == (40, 120, 0, 0)
+    assert delivery.seconds > 0
+
+
+async def test_a_broadcast_to_nobody_ends():
+    assert (await deliver(RecordingGateway(), [])).posted == 0
+
+
+async def test_messages_of_one_connection_keep_their_order():
+    gateway = RecordingGateway({"one=": [None, limited("one=")]})
+    await deliver(gateway, ["one="], messages=(b"1", b"2", b"3"))
+    assert gateway.posts == [("one=", b"1"), ("one=", b"2"), ("one=", b"3")]
+
+
+async def test_whoever_there_is_nothing_for_is_not_posted_to():
+    gateway = RecordingGateway()
+    assert (await deliver(gateway, messages=())).posted == 0
+    assert gateway.posts == []
+
+
+async def test_the_gone_are_named_and_get_no_further_message():
+    gateway = RecordingGateway({"3=": ConnectionGone("3=")})
+    delivery = await deliver(gateway, messages=(b"1", b"2"))
+    assert delivery.gone == ["3="]
+    assert delivery.posted == 78
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [PayloadTooLarge("3="), AccessDenied("3="), BadConnectionId("3="), GatewayUnavailable("3="), KeyError("bug")],
+)
+async def test_any_other_trouble_is_counted_and_the_rest_are_served(fault, caplog):
+    delivery = await deliver(RecordingGateway({"3=": fault}))
+    assert (delivery.failed, delivery.posted, delivery.gone) == (1, 39, [])
+    assert type(fault).__name__ in caplog.text
+
+
+async def test_a_trouble_that_many_have_is_logged_once(caplog):
+    delivery = await deliver(RecordingGateway({one: GatewayUnavailable(one, "no answer") for one in IDS}))
+    assert delivery.failed == 40
+    assert len(caplog.records) == 1
+
+
+async def test_a_limited_post_is_tried_again():
+    gateway = RecordingGateway({"3=": [limited("3=")] * (ATTEMPTS - 1)})
+    delivery = await deliver(gateway)
+    assert (delivery.posted, delivery.limited) == (40, 0)
+
+
+async def test_a_post_that_stays_limited_is_dropped_for_the_next_value():
+    gateway = RecordingGateway({"3=": [limited("3=")] * ATTEMPTS})
+    delivery = await deliver(gateway)
+    assert (delivery.posted, delivery.limited) == (39, 1)
+    assert gateway.trouble["3="] == []
+
+
+async def test_a_connection_that_is_gone_when_tried_again_is_named():
+    delivery = await deliver(RecordingGateway({"3=": [limited("3="), ConnectionGone("3=")]}))
+    assert (delivery.gone, delivery.limited) == (["3="], 0)
+
+
+async def test_retries_wait_longer_each_time_with_full_jitter(monkeypatch):
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    monkeypatch.setattr("scheduler.broadcast.asyncio.sleep", sleep)
+    await broadcast(
+        "market",
+        lambda connection: (b"one",),
+        to=InMemoryConnectionStore(follower()),
+        gateway=RecordingGateway({"one=": limited("one=")}),
+        now=NOON,
+        within=1,
+        jitter=lambda: 0.5,
+    )
+    assert waited == [0.025, 0.05, 0.1]
+
+
+class HoldingGateway(RecordingGateway):
+    """Does not answer posts to some connections before it is told to, and counts the posts under way."""
+
+    def __init__(self, *held):
+        super().__init__()
+        self.held = held
+        self.release = asyncio.Event()
+        self.under_way = self.most = 0
+
+    async def post(self, connection_id, message):
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await (self.release.wait() if connection_id in self.held else asyncio.sleep(0))
+        finally:
+            self.under_way -= 1
+        await super().post(connection_id, message)
+
+
+async def test_no_more_posts_are_under_way_than_allowed():
+    gateway = HoldingGateway()
+    await deliver(gateway, in_flight=5)
+    assert gateway.most == 5
+
+
+async def test_whoever_is_not_served_in_time_is_late_and_the_others_are_not():
+    gateway = HoldingGateway("3=", "4=")
+    delivery = await deliver(gateway, within=0.1)
+    assert (delivery.posted, delivery.late) == (38, 2)
+    assert gateway.under_way == 0
+
+
+async def test_one_that_is_being_retried_takes_nobodys_place():
+    gateway = RecordingGateway({one: [limited(one), limited(one)] for one in IDS[:5]})
+    delivery = await deliver(gateway, in_flight=1)
+    assert delivery.posted == 40
+    last_undisturbed = max(number for number, (one, _) in enumerate(gateway.posts) if one in IDS[5:])
+    assert last_undisturbed == 34
+
+
+class HalfReadableStore(InMemoryConnectionStore):
+    """Fails on one shard after its first connection."""
+
+    def followers(self, stream, shard, *, now):
+        for number, connection in enumerate(super().followers(stream, shard, now=now)):
+            if shard == 2 and number == 1:
+                raise OSError("no route")
+            yield connection
+
+
+async def test_a_shard_that_cannot_be_read_does_not_hold_up_the_others(caplog):
+    store = HalfReadableStore(*map(follower, IDS))
+    whole = sum(sum(1 for _ in InMemoryConnectionStore.followers(store, "market", shard, now=0)) for shard in (0, 1, 3))
+    delivery = await deliver(RecordingGateway(), store=store)
+    assert delivery.unread == 1
+    assert delivery.posted >= whole
+    assert "shard 2 could not be read: OSError('no route')" in caplog.text
+
+
+async def test_expired_connections_are_left_out():
+    store = InMemoryConnectionStore(follower("old=", at=NOON - 8_000_000), follower("new="))
+    gateway = RecordingGateway()
+    await deliver(gateway, store=store)
+    assert gateway.posts == [("new=", b"one")]
+
+
+async def test_more_followers_than_are_read_ahead_are_all_served():
+    many = [f"{number}=" for number in range(3_000)]
+    assert (await deliver(RecordingGateway(), many)).posted == 3_000

@@ -1,0 +1,282 @@
+"""The two hosts of the ticks, Lambda's function and a process of their own, and what the environment tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import pytest
+from moto import mock_aws
+
+import scheduler.__main__ as process
+from handlers.hub.connections import DynamoConnectionStore
+from handlers.hub.snapshots import DynamoSnapshotStore
+from scheduler import tick
+from scheduler.clock import epoch_ms
+from scheduler.errors import SettingFault
+from scheduler.market.prices import Prices
+from scheduler.settings import SchedulerSettings, read_settings
+from tests.fakes import create_table
+from tests.scheduler.fakes import BITCOIN, ScriptedProvider, answering, follower, quote, ticker
+
+COMPLETE = {
+    "TICKWIRE_TABLE": "tickwire",
+    "TICKWIRE_GATEWAY": "ws://127.0.0.1:9/local",
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Leave nothing of this machine's own settings, and give ``COMPLETE`` ones."""
+    for name in list(os.environ):
+        if name.startswith(("TICKWIRE_", "AWS_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in COMPLETE.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture(scope="module")
+def dynamodb():
+    with mock_aws():
+        client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+        create_table(client)
+        yield client
+
+
+@pytest.fixture
+def table(environment, dynamodb):
+    """Have the process's own client lead to moto's table."""
+    for module in ("scheduler.claims", "handlers.hub.connections", "handlers.hub.snapshots"):
+        environment.setattr(f"{module}.dynamodb", lambda: dynamodb)
+    return dynamodb
+
+
+@pytest.fixture
+def grid(monkeypatch):
+    """Run each job's next tick at once, in place of waiting for it; gives what the grid was asked."""
+    asked = {}
+
+    async def follow_once(jobs, **bounds):
+        asked.update(bounds)
+        for job in jobs:
+            await job.run(epoch_ms() // job.period_ms + 1)
+
+    monkeypatch.setattr(tick, "follow_grid", follow_once)
+    return asked
+
+
+@pytest.mark.usefixtures("environment")
+def test_complete_settings_are_read():
+    settings = read_settings()
+    assert settings.table == "tickwire"
+    assert settings.binance_url == "https://data-api.binance.vision"
+    assert settings.run_for == 70
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ("TICKWIRE_TABLE", "TICKWIRE_TABLE is not set. It is: Name of the DynamoDB table."),
+        ("TICKWIRE_GATEWAY", "TICKWIRE_GATEWAY is not set. It is: The stage's own address"),
+        ("AWS_REGION", "AWS_REGION is not set"),
+        ("AWS_ACCESS_KEY_ID", "There are no AWS credentials"),
+    ],
+)
+def test_a_missing_setting_ends_the_process_with_one_sentence(environment, capsys, missing, sentence):
+    environment.delenv(missing)
+    if missing == "AWS_ACCESS_KEY_ID":
+        environment.delenv("AWS_SECRET_ACCESS_KEY")
+    assert process.main([]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"scheduler: {sentence}")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TICKWIRE_SHARDS", "many"),
+        ("TICKWIRE_RUN_FOR", "0"),
+        ("TICKWIRE_BINANCE_URL", "ftp://elsewhere"),
+        ("TICKWIRE_GATEWAY", "127.0.0.1:8000"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(environment, name, value):
+    environment.setenv(name, value)
+    with pytest.raises(SettingFault, match=f"^{name} cannot be used: "):
+        read_settings()
+
+
+def test_a_list_of_instruments_that_cannot_be_used_is_named(environment, tmp_path, capsys):
+    environment.setenv("TICKWIRE_INSTRUMENTS", str(tmp_path / "none.toml"))
+    assert process.main([]) == 2
+    assert "none.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--streams", "weather"], ["--streams", ","], ["--run-for", "0"], ["--run-for", "x"]]
+)
+def test_an_argument_that_means_nothing_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        process.main(arguments)
+    assert ended.value.code == 2
+    assert arguments[1] in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_process_runs_what_it_is_asked_to(monkeypatch):
+    asked = {}
+
+    async def run(settings, streams, **options):
+        asked.update(options, table=settings.table, streams=streams)
+
+    monkeypatch.setattr(process, "run", run)
+    before = epoch_ms()
+    assert process.main(["--streams", "market", "--run-for", "2.5"]) == 0
+    assert (asked["table"], asked["streams"]) == ("tickwire", ("market",))
+    assert before + 2_500 <= asked["until"] <= epoch_ms() + 2_500
+    assert process.main([]) == 0
+    assert (asked["streams"], asked["until"]) == (("market",), None)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_cleanly(monkeypatch, number):
+    async def run(settings, streams, *, stop, **options):
+        os.kill(os.getpid(), number)
+        async with asyncio.timeout(1):
+            await stop.wait()
+
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)  # it would take the whole test run with it
+    monkeypatch.setattr(process, "run", run)
+    assert process.main([]) == 0
+    assert ended == []
+
+
+@asynccontextmanager
+async def http_server(answer):
+    """Answer each request with ``answer(head, body)``; gives the port."""
+
+    async def connected(reader, writer):
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = re.search(rb"content-length: *([0-9]+)", head, re.IGNORECASE)
+                body = answer(head, await reader.readexactly(int(length[1]) if length else 0))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    async with listening:
+        yield listening.sockets[0].getsockname()[1]
+
+
+@pytest.mark.usefixtures("grid")
+async def test_ticks_go_from_the_exchange_to_the_gateway(table):
+    """Everything real but the table: settings, provider, stores, composer, grid, signed posts."""
+    posts = []
+
+    def exchange(head, body):
+        query = parse_qs(urlsplit(head.split(b" ")[1].decode()).query)
+        return json.dumps([ticker(symbol) for symbol in json.loads(query["symbols"][0])]).encode()
+
+    def gateway(head, body):
+        posts.append((head.split(b" ")[1], json.loads(body)))
+        return b""
+
+    DynamoConnectionStore(table, "tickwire", shards=4).remember(follower("L0SM9cOFvHcCIhw=", at=epoch_ms() - 60_000))
+    async with http_server(exchange) as market, http_server(gateway) as stage:
+        await tick.run(
+            SchedulerSettings(binance_url=f"http://127.0.0.1:{market}", gateway=f"ws://127.0.0.1:{stage}/local")
+        )
+    ((path, batch),) = posts
+    assert path == b"/local/@connections/L0SM9cOFvHcCIhw%3D"
+    assert batch["type"] == "market_batch"
+    assert len(batch["updates"]) == 20
+    assert DynamoSnapshotStore(table, "tickwire").latest("market").seq == batch["seq"]
+
+
+class LambdaContext:
+    def __init__(self, left_ms):
+        self.left_ms = left_ms
+
+    def get_remaining_time_in_millis(self):
+        return self.left_ms
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Have the market's values from a script."""
+    provider = ScriptedProvider(answering(quote("BTC")))
+    monkeypatch.setitem(tick.COMPOSERS, "market", lambda settings: Prices([BITCOIN], [provider]))
+    return provider
+
+
+def test_a_lambda_run_runs_ticks_and_leaves_nothing_open(table, grid, scripted):
+    before = epoch_ms()
+    tick.handler({"version": "0"}, LambdaContext(90_000))
+    assert before + 70_000 <= grid["until"] <= epoch_ms() + 70_000
+    assert DynamoSnapshotStore(table, "tickwire").latest("market") is not None
+    assert scripted.closed
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_lambda_run_begins_nothing_that_it_could_not_end(scripted, caplog):
+    tick.handler({}, LambdaContext(6_000))
+    assert "no tick is run: the function's timeout leaves 5000 ms" in caplog.text
+    assert not scripted.closed
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_lambda_run_is_bounded_by_its_own_time_and_the_functions(monkeypatch):
+    asked = []
+
+    async def run(settings, **bounds):
+        asked.append(bounds)
+
+    monkeypatch.setattr(tick, "run", run)
+    monkeypatch.setattr(tick, "epoch_ms", lambda: 1_000_000)
+    tick.handler({}, LambdaContext(90_000))
+    tick.handler({}, LambdaContext(60_000))
+    assert asked == [{"until": 1_070_000, "end": 1_089_000}, {"until": 1_054_000, "end": 1_059_000}]
+
+
+def test_the_lambda_log_has_the_line_of_a_tick():
+    assert logging.getLogger("scheduler.tick").isEnabledFor(logging.INFO)
+
+
+@pytest.mark.end_to_end
+@pytest.mark.usefixtures("environment")
+def test_a_process_whose_table_does_not_answer_still_ends_within_a_second(environment):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        environment.setenv("PYTHONUNBUFFERED", "1")
+        with subprocess.Popen([sys.executable, "-m", "scheduler"], stdout=subprocess.PIPE) as running:
+            silent.settimeout(15)
+            claiming, _ = silent.accept()
+            with claiming:
+                asked_at = time.monotonic()
+                running.terminate()
+                assert running.wait(5) == 0
+                assert time.monotonic() - asked_at < 1

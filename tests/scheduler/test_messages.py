@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from handlers.hub.snapshots import Snapshot
+from scheduler.market.quotes import encode
+from scheduler.messages import Messages
+from tests.scheduler.fakes import NOON, follower, quote
+from tests.wire import validate_message
+
+BOTH = {symbol: encode(quote(symbol), full=True) for symbol in ("BTC", "ETH")}
+STATE = Snapshot("market", seq=9, ts=NOON, data=BOTH, state=b"")
+SHORT = {"BTC": encode(quote("BTC"), full=False)}
+
+
+def told(messages, **who):
+    return [validate_message(message) for message in messages.to(follower(**who))]
+
+
+@pytest.fixture
+def tick():
+    return Messages(STATE, prev=8, updates=SHORT, now=NOON)
+
+
+@pytest.fixture
+def quiet():
+    return Messages(STATE, prev=None, updates=None, now=NOON)
+
+
+def test_a_follower_of_everything_gets_one_batch(tick):
+    (batch,) = told(tick)
+    assert (batch["type"], batch["seq"], batch["prev"], batch["ts"]) == ("market_batch", 9, 8, NOON)
+    assert [update["symbol"] for update in batch["updates"]] == ["BTC"]
+
+
+def test_a_follower_of_what_did_not_change_gets_an_empty_batch(tick):
+    (batch,) = told(tick, symbols=frozenset({"ETH"}))
+    assert (batch["seq"], batch["prev"], batch["updates"]) == (9, 8, [])
+
+
+def test_single_messages_have_the_full_state_of_what_changed(tick):
+    assert told(tick, how="single") == [
+        {"type": "market_update", "symbol": "BTC", "data": msgspec.json.decode(BOTH["BTC"])}
+    ]
+    assert told(tick, how="single", symbols=frozenset({"ETH"})) == []
+
+
+@pytest.mark.parametrize("how", ["batch", "single"])
+def test_whoever_is_owed_a_snapshot_gets_it_instead(tick, how):
+    (snapshot,) = told(tick, owed=True, at=NOON - 14_999, how=how, symbols=frozenset({"ETH"}))
+    assert (snapshot["type"], snapshot["stream"], snapshot["seq"]) == ("snapshot", "market", 9)
+    assert set(snapshot["data"]) == {"ETH"}
+
+
+def test_a_snapshot_is_owed_for_the_first_period_and_ten_seconds(tick):
+    assert told(tick, owed=True, at=NOON - 15_000)[0]["type"] == "market_batch"
+
+
+def test_whoever_was_answered_with_a_snapshot_is_owed_none(tick):
+    assert told(tick, at=NOON - 1)[0]["type"] == "market_batch"
+
+
+def test_a_quiet_tick_has_something_for_those_only_who_are_owed_a_snapshot(quiet):
+    assert told(quiet) == []
+    assert told(quiet, how="single") == []
+    assert told(quiet, owed=True, at=NOON)[0]["seq"] == 9
+
+
+def test_the_same_words_are_written_once_for_all(tick):
+    one, other = follower("one=", symbols=frozenset({"ETH"})), follower("other=", symbols=frozenset({"ETH"}))
+    assert tick.to(one) is tick.to(other)

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+
+import msgspec
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from handlers.hub.errors import ConnectionGone
+from scheduler.errors import Unavailable
+from scheduler.market.prices import Prices
+from scheduler.tick import Ports, tick
+from tests.fakes import InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
+from tests.scheduler.fakes import (
+    BITCOIN,
+    ETHER,
+    NOON,
+    Clock,
+    InMemoryClaimStore,
+    ScriptedProvider,
+    answering,
+    follower,
+    quote,
+)
+from tests.wire import validate_message
+
+FULL = NOON // 5_000  # a tick of a multiple of twelve
+DOWN = Unavailable("binance", "500")
+
+
+class World:
+    """Everything a tick reaches, in memory, and a clock that stands at the tick being run."""
+
+    def __init__(self, *answers, connections=(), trouble=None):
+        self.clock = Clock()
+        self.connections = InMemoryConnectionStore(*connections)
+        self.gateway = RecordingGateway(trouble)
+        self.ports = Ports(InMemoryClaimStore(), InMemorySnapshotStore(), self.connections, self.gateway)
+        self.composer = Prices([BITCOIN, ETHER], [ScriptedProvider(*answers)])
+
+    async def tick(self, seq, **options):
+        self.clock.at = seq * 5_000 + 3
+        options = {"composer": self.composer, "ports": self.ports, "now": self.clock} | options
+        return await tick("market", seq, **options)
+
+    @property
+    def latest(self):
+        return self.ports.snapshots.latest("market")
+
+    def told(self, connection_id="one="):
+        return [validate_message(message) for posted_to, message in self.gateway.posts if posted_to == connection_id]
+
+
+def at(seconds, *quotes):
+    """Answer so many seconds after noon."""
+    moment = NOON + 1_000 * seconds
+    return answering(*(replace(quote, ts=moment, answered_at=moment + 50) for quote in quotes))
+
+
+async def test_a_tick_fetches_keeps_and_posts():
+    world = World(at(5, quote("BTC"), quote("ETH")), connections=[follower()])
+    report = await world.tick(FULL + 1)
+    assert (report.outcome, report.changed, report.delivery.posted) == ("sent", 2, 1)
+    (batch,) = world.told()
+    assert (batch["type"], batch["seq"], batch["prev"], batch["ts"]) == ("market_batch", FULL + 1, None, NOON + 5_003)
+    assert [update["symbol"] for update in batch["updates"]] == ["BTC", "ETH"]
+    assert (world.latest.seq, world.latest.ts, set(world.latest.data)) == (FULL + 1, NOON + 5_003, {"BTC", "ETH"})
+
+
+async def test_prev_is_the_tick_sent_before():
+    world = World(at(0, quote()), at(0, quote()), at(10, quote("BTC", "2")), connections=[follower()])
+    outcomes = [(await world.tick(FULL + number)).outcome for number in (1, 2, 3)]
+    assert outcomes == ["sent", "quiet", "sent"]
+    assert [(batch["seq"], batch["prev"]) for batch in world.told()] == [(FULL + 1, None), (FULL + 3, FULL + 1)]
+
+
+async def test_every_twelfth_tick_is_full_and_sent_though_nothing_changed():
+    world = World(at(0, quote("BTC"), quote("ETH")), connections=[follower()])
+    reports = [await world.tick(FULL + 1 + number) for number in range(12)]
+    assert [report.outcome for report in reports] == ["sent"] + ["quiet"] * 10 + ["sent"]
+    full = world.told()[-1]
+    assert (full["seq"], full["prev"]) == (FULL + 12, FULL + 1)
+    assert all(update["data"]["source"] == "binance" for update in full["updates"])
+    assert len(full["updates"]) == 2
+
+
+async def test_a_full_tick_before_the_first_good_answer_has_nothing_to_send():
+    world = World(DOWN, connections=[follower(), follower("new=", owed=True, at=NOON)])
+    report = await world.tick(FULL)
+    assert (report.outcome, report.full, report.faults) == ("quiet", True, ["binance: 500"])
+    assert (world.latest, world.gateway.posts) == (None, [])
+
+
+async def test_a_tick_that_another_run_has_claimed_does_nothing(caplog):
+    caplog.set_level(logging.INFO)
+    world = World(at(0, quote()), connections=[follower()])
+    world.ports.claims.claim("market", FULL, "another")
+    assert (await world.tick(FULL)).outcome == "elsewhere"
+    assert (world.latest, world.gateway.posts, caplog.records) == (None, [], [])
+
+
+async def test_the_same_tick_twice_in_one_process_is_run_once():
+    world = World(at(0, quote()), connections=[follower()])
+    await world.tick(FULL)
+    assert (await world.tick(FULL)).outcome == "elsewhere"
+    assert len(world.gateway.posts) == 1
+
+
+async def test_a_tick_that_finds_a_later_snapshot_posts_nothing():
+    world = World(at(0, quote()), connections=[follower()])
+    await world.tick(FULL + 1)
+    world.ports.snapshots.snapshots["market"] = replace(world.latest, seq=FULL + 9)
+    assert (await world.tick(FULL + 12)).outcome == "sent"
+    world.gateway.posts.clear()
+    world.ports.snapshots.snapshots["market"] = replace(world.latest, seq=FULL + 99)
+    assert (await world.tick(FULL + 24)).outcome == "overtaken"
+    assert world.gateway.posts == []
+
+
+async def test_a_quiet_tick_that_was_overtaken_posts_nothing():
+    world = World(at(0, quote()), at(5, quote()), connections=[follower(owed=True, at=NOON)])
+    await world.tick(FULL)
+    world.gateway.posts.clear()
+
+    def overtaken(claim, state):
+        return False
+
+    world.ports.claims.leave = overtaken
+    assert (await world.tick(FULL + 1)).outcome == "overtaken"
+    assert world.gateway.posts == []
+
+
+async def test_a_provider_that_is_down_leaves_the_last_value_and_turns_it_stale():
+    world = World(at(0, quote()), at(5, quote()), DOWN, connections=[follower()])
+    outcomes = [(await world.tick(FULL + number)).outcome for number in range(5)]
+    assert outcomes == ["sent", "quiet", "quiet", "quiet", "sent"]
+    (update,) = world.told()[-1]["updates"]
+    assert (update["data"]["last"], update["data"]["ts"], update["data"]["stale"]) == (91776, NOON, True)
+
+
+async def test_it_does_not_matter_which_scheduler_heard_the_answers():
+    """The age of a value is known from the table, also to a scheduler that never got an answer itself."""
+    world = World(at(0, quote()), at(5, quote()))
+    deaf = Prices([BITCOIN, ETHER], [ScriptedProvider(DOWN)])
+    outcomes = [
+        (await world.tick(FULL + number, composer=composer)).outcome
+        for number, composer in enumerate([world.composer, world.composer, deaf, deaf, deaf])
+    ]
+    assert outcomes == ["sent", "quiet", "quiet", "quiet", "sent"]
+
+
+async def test_nothing_is_written_when_nothing_at_all_is_new():
+    world = World(at(0, quote()), DOWN)
+    await world.tick(FULL)
+    before = (world.latest, world.ports.claims.claims["market"].state)
+    await world.tick(FULL + 1)
+    assert (world.latest, world.ports.claims.claims["market"].state) == before
+
+
+async def test_whoever_is_owed_a_snapshot_gets_one_on_a_quiet_tick_too():
+    new = follower("new=", owed=True, at=NOON + 4_000)
+    world = World(at(0, quote()), connections=[follower(), new])
+    await world.tick(FULL)
+    world.gateway.posts.clear()
+    assert (await world.tick(FULL + 1)).outcome == "quiet"
+    (snapshot,) = world.told("new=")
+    assert (snapshot["type"], snapshot["seq"]) == ("snapshot", FULL)
+    assert world.told("one=") == []
+
+
+async def test_the_gone_are_forgotten_but_not_the_young():
+    old, young = follower("old=", at=NOON - 60_000), follower("young=", at=NOON - 9_000)
+    trouble = {connection.id: ConnectionGone(connection.id) for connection in (old, young)}
+    world = World(at(0, quote()), connections=[old, young, follower()], trouble=trouble)
+    report = await world.tick(FULL)
+    assert (len(report.delivery.gone), report.forgotten) == (2, 1)
+    assert set(world.connections.connections) == {"young=", "one="}
+
+
+async def test_a_gone_connection_that_cannot_be_forgotten_is_met_again(caplog):
+    world = World(at(0, quote()), connections=[follower()], trouble={"one=": ConnectionGone("one=")})
+
+    def forget(connection_id, **rest):
+        raise OSError("no route")
+
+    world.connections.forget = forget
+    report = await world.tick(FULL)
+    assert (report.outcome, report.forgotten) == ("sent", 0)
+    assert "1 gone connections could not be forgotten: OSError('no route')" in caplog.text
+
+
+async def test_the_line_of_a_tick_is_one_json_object(caplog):
+    caplog.set_level(logging.INFO)
+    world = World(at(0, quote()), DOWN, connections=[follower()])
+    await world.tick(FULL)
+    await world.tick(FULL + 1)
+    first, second = (json.loads(record.getMessage()) for record in caplog.records)
+    assert first["event"] == "tick"
+    assert (first["stream"], first["seq"], first["outcome"], first["full"]) == ("market", FULL, "sent", True)
+    assert (first["changed"], first["posted"], first["gone"], first["failed"]) == (1, 1, 0, 0)
+    assert list(first["ms"]) == ["claim", "fetch", "compose", "save", "broadcast"]
+    assert "faults" not in first
+    assert second["faults"] == ["binance: 500"]
+
+
+@pytest.mark.parametrize(
+    ("port", "call"), [("claims", "claim"), ("snapshots", "latest"), ("snapshots", "save")], ids=str
+)
+@pytest.mark.parametrize(
+    ("trouble", "has_stack"),
+    [
+        (EndpointConnectionError(endpoint_url="http://nowhere"), False),
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "PutItem"), True),
+    ],
+    ids=["outage", "wrong deployment"],
+)
+async def test_a_tick_without_its_table_fails_and_says_so(port, call, trouble, has_stack, caplog):
+    world = World(at(0, quote()), connections=[follower()])
+
+    def fail(*arguments):
+        raise trouble
+
+    setattr(getattr(world.ports, port), call, fail)
+    report = await world.tick(FULL)
+    assert (report.outcome, report.reason) == ("failed", repr(trouble))
+    assert any(record.exc_info for record in caplog.records) is has_stack
+    assert world.gateway.posts == []
+
+
+class SlowProvider(ScriptedProvider):
+    """Answers only when it is cancelled, whatever time it was given."""
+
+    def __init__(self):
+        super().__init__(DOWN)
+        self.given = []
+
+    async def fetch(self, instruments, *, within):
+        self.given.append(within)
+        await asyncio.sleep(60)
+
+
+async def test_a_tick_that_meets_its_deadline_stops(caplog):
+    world = World(connections=[follower()])
+    provider = SlowProvider()
+    world.composer = Prices([BITCOIN], [provider])
+    report = await world.tick(FULL, end=FULL * 5_000 + 53)
+    assert (report.outcome, report.reason) == ("late", "stopped in fetch")
+    assert (world.latest, world.gateway.posts) == (None, [])
+    assert json.loads(caplog.records[-1].getMessage())["outcome"] == "late"
+
+
+async def test_a_fetch_leaves_time_for_those_who_wait_for_it():
+    world, given = World(), []
+
+    class Asked(ScriptedProvider):
+        async def fetch(self, instruments, *, within):
+            given.append(within)
+            return await super().fetch(instruments, within=within)
+
+    await world.tick(FULL, composer=Prices([BITCOIN], [Asked(at(0, quote()))]))
+    assert given == [pytest.approx(0.75 * (4.9 - 0.003))]
+
+
+async def test_a_tick_begun_after_its_deadline_claims_nothing():
+    world = World(at(0, quote()))
+    report = await world.tick(FULL, now=lambda: FULL * 5_000 + 4_950)
+    assert (report.outcome, report.phases) == ("late", {})
+    assert world.latest is None
+
+
+async def test_a_bug_in_a_composer_is_logged_with_its_stack_and_the_next_tick_goes_on(caplog):
+    world = World(at(0, quote()), connections=[follower()])
+
+    class Broken(Prices):
+        async def fetch(self, *, within):
+            raise KeyError("bug")
+
+    report = await world.tick(FULL, composer=Broken([], []))
+    assert (report.outcome, report.reason) == ("failed", "KeyError('bug')")
+    assert "met a bug or a wrong deployment" in caplog.text
+    assert "Traceback" in caplog.text
+    assert (await world.tick(FULL + 1)).outcome == "sent"
+
+
+async def test_messages_have_the_sources_own_digits():
+    world = World(at(0, quote("BTC", "91776.00000000")), connections=[follower()])
+    await world.tick(FULL)
+    assert b'"last":91776.00000000,' in world.gateway.posts[0][1]
+    assert msgspec.json.decode(world.gateway.posts[0][1])["seq"] == FULL
