@@ -66,7 +66,7 @@ check: $(INSTALLED) client-app/node_modules/.installed ## Lint, types, import ru
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/cfn-lint -r eu-west-1 infra/template.yaml
+	$(BIN)/cfn-lint -r eu-west-1 -- infra/template.yaml
 	cd client-app && npm run --silent check
 
 .PHONY: fix

@@ -184,6 +184,19 @@ class DynamoContract:
             answer = refused("ResourceNotFoundException", call, TableName="nowhere", **arguments)
             assert "Requested resource not found" in answer["Error"]["Message"]
 
+    def test_an_update_within_a_document_leaves_the_old_one_as_it_was(self, client: Any, table: str) -> None:
+        client.put_item(TableName=table, Item=SUBJECT)
+        answer = client.update_item(
+            TableName=table,
+            Key=key(),
+            UpdateExpression="SET m.b.c = :v, l[2].deep = :v REMOVE l[0]",
+            ExpressionAttributeValues={":v": {"S": "new"}},
+            ReturnValues="ALL_OLD",
+        )
+        assert answer["Attributes"] == SUBJECT
+        found = client.get_item(TableName=table, Key=key())["Item"]
+        assert found["l"] == {"L": [{"S": "two"}, {"M": {"deep": {"S": "new"}}}]}
+
     def test_an_update_without_an_expression_makes_the_item(self, client: Any, table: str) -> None:
         client.update_item(TableName=table, Key=key())
         assert client.get_item(TableName=table, Key=key())["Item"] == key()
