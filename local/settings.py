@@ -45,7 +45,7 @@ class UpSettings(BaseSettings):
         "or in this process, for a debugger.",
     )
     python: Path | None = Field(default=None, description="The interpreter of the functions; this one by default.")
-    seed: int = Field(default=1, description="Seed of the simulated prices.")
+    seed: str = Field(default="", description="Seed of the simulated prices: the same one, the same prices.")
 
     @field_validator("providers")
     @classmethod

@@ -14,17 +14,18 @@ import webbrowser
 from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 import uvloop
 
 from local.app import create_app
-from local.exchange import exchange
+from local.exchange import Exchange, exchange
 from local.functions import Functions, InitFailed
 from local.gateway import Gateway
-from local.limits import Limits, UnknownLimit
 from local.invoke_api import invoke_api
+from local.limits import Limits, UnknownLimit
+from local.replay import BadRecording
 from local.schedules import BadSchedule, Schedules
 from local.selection import BadExpression
 from local.sockets import HttpProtocol, SocketProtocol, Sockets
@@ -54,7 +55,7 @@ class CannotStart(Exception):
 
 
 #: Why ``tickwire up`` does not start, or stops: each is one sentence for the user.
-REFUSALS = (CannotStart, TemplateError, UnknownLimit, BadExpression, BadSchedule, TableRefused)
+REFUSALS = (CannotStart, TemplateError, UnknownLimit, BadExpression, BadSchedule, TableRefused, BadRecording)
 
 
 def find_template(settings: UpSettings) -> Path:
@@ -194,7 +195,7 @@ class Emulator:
             sockets=self._sockets,
             tables=self._tables,
             invoke_api=invoke_api(self._functions),
-            exchange=self._exchange,
+            exchange=cast("ASGIApp | None", self._exchange),
             own=self.stack.own,
         )
         server = _Server(app, started=lambda: self._begin(self._become_ready(server)), stopping=self._stop)
@@ -270,7 +271,7 @@ class Emulator:
             task.cancel()
 
 
-def exchange_for(settings: UpSettings, stack: Stack) -> ASGIApp | None:
+def exchange_for(settings: UpSettings, stack: Stack) -> Exchange | None:
     """
     Return the simulated exchange, or ``None`` where real hosts are asked, or nobody asks.
 
@@ -280,11 +281,11 @@ def exchange_for(settings: UpSettings, stack: Stack) -> ASGIApp | None:
     if stack.own is None or not stack.own.providers or settings.providers == "live":
         return None
     if settings.providers == "simulated":
-        return exchange(seed=settings.seed)
+        return exchange(seed=settings.seed) if settings.seed else exchange()
     folder = Path(settings.providers.removeprefix("replay:"))
     if not folder.is_dir():
         raise CannotStart(f"--providers replay:{folder}: there is no such folder of recordings")
-    return exchange(mode="replay", recordings=folder)
+    return exchange(recordings=folder)
 
 
 def _leave(server: _Server) -> None:

@@ -240,6 +240,32 @@ class TunnelProxy:
                 far.transport.abort()
 
 
+class HandmadeTls(asyncio.Protocol):
+    """A TLS server made by hand: it sends ``greeting`` with the last bytes of its handshake, and keeps what failed."""
+
+    def __init__(self, context: ssl.SSLContext, greeting: bytes = b"") -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._greeting = greeting
+        self.failure: asyncio.Future[ssl.SSLError] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._incoming.write(data)
+        try:
+            self._tls.do_handshake()
+            if self._greeting:
+                self._tls.write(self._greeting)
+                self._greeting = b""
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self.failure.set_result(error)
+        self._transport.write(self._outgoing.read())  # type: ignore[attr-defined]  # a stream's transport writes
+
+
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while piece := await reader.read(65_536):
         writer.write(piece)
@@ -272,6 +298,7 @@ def make_authority(folder: Path) -> Authority:
     authority = (
         _certificate(authority_name, authority_name, authority_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
         .add_extension(
             x509.KeyUsage(
                 digital_signature=True,
@@ -294,6 +321,9 @@ def make_authority(folder: Path) -> Authority:
     certificate = (
         _certificate(name, authority_name, key.public_key())
         .add_extension(names, critical=False)
+        # OpenSSL's strict mode, which is the default since Python 3.13, asks for the issuer's key.
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(authority_key, hashes.SHA256())
     )
     made = Authority(folder / "authority.pem", folder / "server.pem")

@@ -1,8 +1,8 @@
 """
 Keep-alive HTTP/1.1 sockets to one origin: the broadcast's hot path.
 
-Written for thousands of small requests a second from one event loop: a request is one write and, as a rule, one
-read, in about 40 microseconds of CPU over TLS. Faults are those of ``handlers.hub.http1``.
+Written for thousands of small requests a second from one event loop: a request is one write and, as a rule, one read.
+What that costs is measured by ``tests/benchmarks/bench_pool.py``. Faults are those of ``handlers.hub.http1``.
 """
 
 from __future__ import annotations
@@ -180,7 +180,11 @@ class Pool:
             raise
 
     def _give_back(self, socket: Socket | None) -> None:
-        """Hand a socket, or the right to open one, to who waits longest; else keep it for later."""
+        """
+        Hand a socket, or the right to open one, to who waits longest; else keep it for later.
+
+        A socket whose last answer is not whole, because it failed or nobody waits for it any more, is closed here.
+        """
         if socket is not None and not socket.is_reusable:
             socket.abort()
             socket = None
@@ -203,9 +207,6 @@ class Pool:
             self._timer = loop.call_at(deadline, self._expire, loop)
         try:
             return await socket.ask(request, bodiless=bodiless)
-        except BaseException:
-            socket.abort()
-            raise
         finally:
             del self._deadlines[socket]
 

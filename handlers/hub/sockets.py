@@ -2,7 +2,7 @@
 One client socket of HTTP/1.1: a request goes out, its answer comes back, in the clear or over TLS.
 
 TLS is done here on OpenSSL's memory buffers, not by asyncio's own TLS transport: with one request under way and no
-flow control to do, that saves a third of the CPU of a post, and a tunnel through a proxy can begin TLS at any time.
+flow control to do, that saves a quarter of the CPU of a post, and a tunnel through a proxy can begin TLS at any time.
 """
 
 from __future__ import annotations
@@ -173,13 +173,13 @@ class Socket(asyncio.BufferedProtocol):
         except ssl.SSLWantReadError:
             self._transport.write(self._outgoing.read())
         except ssl.SSLError as error:
-            self._transport.write(self._outgoing.read())  # the alert that says why
-            self._transport.close()
+            self._transport.write(self._outgoing.read())  # the alert that tells the peer why
             secured.set_exception(error)
         else:
             self._transport.write(self._outgoing.read())
             self._secured = None
             secured.set_result(None)
+            # What came behind the handshake must not be taken for the answer to a request yet to be made.
             self._decrypt(tls)
 
     def _decrypt(self, tls: ssl.SSLObject) -> None:

@@ -74,7 +74,8 @@ async def quotes_turn_stale_and_recover(session, emulator, seconds):
 
 
 async def test_a_failing_provider_makes_quotes_stale_until_it_recovers(start, session):
-    await quotes_turn_stale_and_recover(session, start(), 14)
+    # Stale means older than two periods, so the fourth tick without an answer is sure to say so.
+    await quotes_turn_stale_and_recover(session, start(), 21)
 
 
 @pytest.mark.soak

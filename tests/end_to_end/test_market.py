@@ -88,6 +88,7 @@ async def watch_two_schedulers(emulator, session, run, *, clients, seconds):
     await asyncio.gather(*(client.ask(SUBSCRIBE, within=30) for client in connected))
     began = len(connected[0].ticks)
     await asyncio.sleep(seconds)
+    print("\n".join(emulator.lines), "\n--- the other scheduler", *other.lines, sep="\n")
     assert other.process.poll() is None, other.output
     # All have had time for the tick that may be under way.
     newest = max(client.ticks[-1]["seq"] for client in connected)

@@ -42,6 +42,7 @@ import subprocess
 import sys
 import threading
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,20 +138,6 @@ class TestPlainMoto(DynamoContract):
         request.node.obj = differs
 
 
-def test_the_moto_that_a_program_patches_in_answers_as_the_plain_one_does() -> None:
-    """``PlainMoto`` stands for ``mock_aws`` in this module, because it is faster: both are the same handler."""
-    put = {"Item": key() | {"n": {"N": "1.50"}}}
-    with mock_aws():
-        patched = make_client()
-        table = new_table(patched)
-        patched.put_item(TableName=table, **put)
-        found = patched.get_item(TableName=table, Key=key())["Item"]
-    plain = client_of(PlainMoto().answer)
-    plain.create_table(TableName=table, **TABLE)
-    plain.put_item(TableName=table, **put)
-    assert plain.get_item(TableName=table, Key=key())["Item"] == found
-
-
 @pytest.fixture(scope="module")
 def tables() -> Tables:
     tables = Tables()
@@ -163,7 +150,7 @@ def test_making_tables_does_not_import_moto() -> None:
         "import sys; from local.stack import Table; from local.tables import Tables;"
         "Tables().create(Table('T', 't', {})); sys.exit('moto' in sys.modules or 'boto3' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
 
 
 async def test_loading_makes_the_tables_that_wait() -> None:
@@ -240,8 +227,16 @@ def test_two_sets_of_tables_and_patched_moto_share_nothing(tables: Tables) -> No
     other = Tables()
     other.create(Table("Table", "things", TABLE))
     with mock_aws():
-        assert make_client().list_tables()["TableNames"] == []
+        patched = make_client()
+        assert patched.list_tables()["TableNames"] == []
         assert call(other, "Scan", TableName="things")[1]["Count"] == 0
+        # PlainMoto stands for what mock_aws patches in, because it is faster: both are the same handler.
+        patched.create_table(TableName="things", **TABLE)
+        patched.put_item(TableName="things", Item=key() | {"n": {"N": "1.50"}})
+        plain = DirectClient(PlainMoto().answer)
+        plain.create_table(TableName="things", **TABLE)
+        plain.put_item(TableName="things", Item=key() | {"n": {"N": "1.50"}})
+        assert plain.scan(TableName="things")["Items"] == patched.scan(TableName="things")["Items"]
     assert call(tables, "GetItem", TableName="things", Key=key())[1]["Item"] == key()
 
 

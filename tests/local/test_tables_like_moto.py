@@ -139,7 +139,7 @@ def comparable(answer: Any) -> Any:
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     database=None,
     derandomize=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import botocore.auth
@@ -143,8 +144,8 @@ async def test_a_close_deletes_the_connection():
         (400, "InvalidSignatureException", AccessDenied),
         (400, "BadRequestException", BadConnectionId),
         (400, "", BadConnectionId),
-        (410, "GoneException:http://internal.amazon.com/coral/com.amazonaws/", ConnectionGone),
-        (410, "com.amazonaws#GoneException", ConnectionGone),
+        (400, "GoneException:http://internal.amazon.com/coral/com.amazonaws/", ConnectionGone),
+        (400, "com.amazonaws#GoneException", ConnectionGone),
         (409, "ConflictException", GatewayUnavailable),
         (404, "NotFoundException", GatewayUnavailable),
         (500, "InternalServerErrorException", GatewayUnavailable),
@@ -157,9 +158,9 @@ async def test_a_close_deletes_the_connection():
 async def test_a_refusal_is_known_by_its_type_and_else_by_its_status(status, error_type, fault):
     named = {"x_amzn_ErrorType": error_type} if error_type else {}
     async with Misbehaving([[answer(status, **named)]]) as server, api_of(server) as api:
-        for call in (api.post(ID, b"x"), api.look(ID), api.close(ID)):
+        for call in (partial(api.post, ID, b"x"), partial(api.look, ID), partial(api.close, ID)):
             with pytest.raises(fault) as raised:
-                await call
+                await call()
             assert type(raised.value) is fault
             assert raised.value.connection_id == ID
     assert server.accepted == 1, "a refusal leaves the socket in use"

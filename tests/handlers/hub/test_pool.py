@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,10 +20,19 @@ from handlers.hub.http1 import (
 )
 from handlers.hub.origin import Origin, Proxy
 from handlers.hub.pool import Pool
-from tests.misbehaving import CLOSE, CUT, HOLD, OK, RESET, Authority, Misbehaving, TunnelProxy, answer, make_authority
-
-if TYPE_CHECKING:
-    import ssl
+from tests.misbehaving import (
+    CLOSE,
+    CUT,
+    HOLD,
+    OK,
+    RESET,
+    Authority,
+    HandmadeTls,
+    Misbehaving,
+    TunnelProxy,
+    answer,
+    make_authority,
+)
 
 SOON = 0.05  # seconds, for what is meant to time out
 
@@ -137,16 +146,16 @@ async def test_a_drip_that_never_ends_is_cut_off_at_the_time_for_the_whole_answe
 
 
 async def test_each_request_has_its_own_time():
-    async with Misbehaving([[0.03, OK]]) as server, pool_to(server, answer_for=SOON) as pool:
+    async with Misbehaving([[0.06, OK]]) as server, pool_to(server, answer_for=0.15) as pool:
         for _ in range(3):
             assert (await pool.send("POST", "/")).status == 200
 
 
 async def test_a_timeout_of_one_request_is_not_one_of_another():
-    async with Misbehaving([[HOLD]], [[0.06, OK]]) as server, pool_to(server, answer_for=0.1) as pool:
+    async with Misbehaving([[HOLD]], [[0.06, OK]]) as server, pool_to(server, answer_for=0.15) as pool:
         slow = asyncio.create_task(pool.send("POST", "/slow"))
         await server.until_asked(1)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
         later = asyncio.create_task(pool.send("POST", "/later"))
         with pytest.raises(AnswerTimedOut):
             await slow
@@ -184,6 +193,17 @@ async def test_a_socket_closed_while_idle_is_replaced_without_a_fault():
         await server.until_closed()
         assert (await pool.send("POST", "/")).status == 200
     assert (len(server.requests), server.accepted) == (2, 2)
+
+
+async def test_a_socket_closed_while_idle_leaves_its_place_to_one_other():
+    async with Misbehaving([[OK, CLOSE]]) as server, pool_to(server, sockets=1) as pool:
+        for _ in range(3):
+            await pool.send("POST", "/")
+            await server.until_closed()
+            await asyncio.sleep(0.001)  # until the pool has seen it too
+            assert pool._free + len(pool._idle) == 1
+        async with asyncio.timeout(1):
+            await pool.send("POST", "/")
 
 
 @pytest.mark.parametrize("end", [CLOSE, RESET])
@@ -258,7 +278,7 @@ async def test_never_more_sockets_or_requests_than_allowed():
 
 async def test_never_more_sockets_than_allowed_when_requests_fail_and_are_cancelled():
     scripts = ([[OK], [HOLD]], [[RESET]], [[OK], [b"HTTP/1.1 2", CLOSE]])
-    async with Misbehaving(*scripts) as server, pool_to(server, sockets=3, answer_for=0.02) as pool:
+    async with Misbehaving(*scripts) as server, pool_to(server, sockets=3, answer_for=SOON) as pool:
         tasks = [asyncio.create_task(pool.send("POST", "/")) for _ in range(40)]
         for task in tasks[::7]:
             task.cancel()
@@ -383,6 +403,22 @@ async def test_closing_ends_what_is_connecting(trusting):
         await server.until_closed()
 
 
+async def test_closing_does_not_wait_for_a_socket_that_closed_as_it_opened(monkeypatch):
+    async with Misbehaving() as server:
+        pool = pool_to(server)
+        opened = pool._open_transport
+
+        async def open_and_lose(loop, socket) -> None:
+            await opened(loop, socket)
+            socket.connection_lost(None)
+
+        monkeypatch.setattr(pool, "_open_transport", open_and_lose)
+        with pytest.raises(AnswerLost):
+            await pool.send("POST", "/")
+        async with asyncio.timeout(1):
+            await pool.close()
+
+
 async def test_closing_a_pool_that_was_never_used_is_no_error():
     await Pool(Origin("http", "127.0.0.1", 1)).close()
 
@@ -427,9 +463,8 @@ async def test_an_answer_over_tls_may_come_in_any_pieces(authority, trusting):
 
 
 @pytest.mark.parametrize(
-    ("turn", "outcome"),
+    ("turn", "fault"),
     [
-        ([b"HTTP/1.1 200 OK\r\n\r\nhallo", CLOSE], b"hallo"),
         ([b"HTTP/1.1 200 OK\r\n\r\nhal", CUT], AnswerLost),
         ([b"HTTP/1.1 200 OK\r\n\r\nhal", RESET], AnswerLost),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal", CLOSE], AnswerLost),
@@ -439,15 +474,18 @@ async def test_an_answer_over_tls_may_come_in_any_pieces(authority, trusting):
         ([HOLD], AnswerTimedOut),
     ],
 )
-async def test_an_answer_over_tls_is_cut_short_by_nobody_unnoticed(authority, trusting, turn, outcome):
-    tls, answer_for = authority.server(), SOON if outcome is AnswerTimedOut else 1.0
+async def test_an_answer_over_tls_is_cut_short_by_nobody_unnoticed(authority, trusting, turn, fault):
+    tls, answer_for = authority.server(), SOON if fault is AnswerTimedOut else 1.0
     async with Misbehaving([turn], tls=tls) as server, pool_to(server, tls=trusting, answer_for=answer_for) as pool:
-        try:
-            got = (await pool.send("POST", "/")).body
-        except ExchangeFault as fault:
-            assert type(fault) is outcome
-        else:
-            assert got == outcome
+        with pytest.raises(fault):
+            await pool.send("POST", "/")
+        await server.until_closed()
+
+
+async def test_the_farewell_of_tls_ends_an_answer_that_nothing_else_delimits(authority, trusting):
+    turn = [b"HTTP/1.1 200 OK\r\n\r\nhallo", CLOSE]
+    async with Misbehaving([turn], tls=authority.server()) as server, pool_to(server, tls=trusting) as pool:
+        assert (await pool.send("POST", "/")).body == b"hallo"
 
 
 @pytest.mark.parametrize("speech", [b"HTTP/1.1 400 Speak plainly\r\n\r\n", b"\x16\x03\x03\x00\x02hi", b""])
@@ -462,6 +500,38 @@ async def test_a_server_that_speaks_no_tls_is_a_failure_to_connect(trusting, spe
         async with Pool(origin, tls=trusting, connect_for=1.0) as pool:
             with pytest.raises(ConnectFailed):
                 await pool.send("POST", "/")
+
+
+async def handmade(context: ssl.SSLContext, greeting: bytes = b"") -> tuple[asyncio.Server, list[HandmadeTls]]:
+    made: list[HandmadeTls] = []
+
+    def accept() -> HandmadeTls:
+        made.append(HandmadeTls(context, greeting))
+        return made[-1]
+
+    return await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0), made
+
+
+async def test_what_comes_with_the_handshake_answers_no_request(authority, trusting):
+    context = authority.server()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # whose server ends the handshake, so that more may follow at once
+    server, _ = await handmade(context, answer(200, b"too early"))
+    async with server:
+        origin = Origin("https", "127.0.0.1", server.sockets[0].getsockname()[1])
+        async with Pool(origin, tls=trusting, connect_for=1.0, answer_for=1.0) as pool:
+            with pytest.raises(AnswerLost):
+                await pool.send("POST", "/")
+
+
+async def test_a_server_that_is_refused_is_told_why(authority):
+    server, made = await handmade(authority.server())
+    async with server:
+        origin = Origin("https", "127.0.0.1", server.sockets[0].getsockname()[1])
+        async with Pool(origin, tls=ssl.create_default_context(), connect_for=1.0) as pool:
+            with pytest.raises(ConnectFailed, match="certificate verify failed"):
+                await pool.send("POST", "/")
+        async with asyncio.timeout(1):
+            assert "UNKNOWN_CA" in str(await made[0].failure)
 
 
 @pytest.mark.parametrize("secure", [False, True])

@@ -1,0 +1,249 @@
+"""
+A simulated exchange over HTTP: one ASGI application that stands in for Binance, Kraken and gold-api.com.
+
+``/binance/api/v3/…``, ``/kraken/0/public/…`` and ``/gold-api/price/…`` answer as the hosts do, ``/control/…`` makes
+them fail (``local.exchange_control``). Every answer says what it is in the header ``X-Tickwire-Source``: ``simulated``
+or, from a recording, ``replay``. ``python -m local.exchange --port 8001`` serves it alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from local.exchange_binance import Binance
+from local.exchange_control import RETRY_AFTER, BadTrouble, Control, Trouble
+from local.exchange_gold import GoldApi
+from local.exchange_kraken import Kraken
+from local.exchange_listings import BINANCE, KRAKEN, UNDERLYINGS, Listing
+from local.exchange_market import Market
+from local.exchange_provider import HTML, JSON, Answer, Provider, Request, page
+from local.price_path import Noise, PricePath
+from local.replay import Replay, read
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+SEED = "tickwire"
+SOURCE = b"x-tickwire-source"
+_DRIP_S = 0.5
+
+
+def epoch_ms() -> int:
+    """Return the time, epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Exchange:
+    """The ASGI application; ``exchange`` makes one."""
+
+    def __init__(self, providers: Mapping[str, Provider], *, source: str, now: Callable[[], int]) -> None:
+        self._providers = providers
+        self._source = source
+        self._now = now
+        self._control = Control(providers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"the simulated exchange speaks HTTP, not {scope['type']}")
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        name, _, rest = path.strip("/").partition("/")
+        if name == "control":
+            await self._send(await self._steer(scope["method"], rest, receive), send)
+        elif name in self._providers:
+            await self._answer(name, f"/{rest}", scope, send)
+        else:
+            await self._send(page(404, "Not Found"), send)
+
+    async def _answer(self, name: str, path: str, scope: Scope, send: Send) -> None:
+        provider = self._providers[name]
+        now = self._now()
+        trouble, since = self._control.trouble(name, now=now)
+        client = scope.get("client")
+        request = Request(
+            path=path,
+            query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+            client=client[0] if client else "",
+            now=now,
+            halted=dict.fromkeys(trouble.symbols, since),
+        )
+        if trouble.delay_s and trouble.body != "drip":
+            await asyncio.sleep(trouble.delay_s)
+        if scope["method"] not in {"GET", "HEAD"}:
+            answer = page(405, "Method Not Allowed")
+        elif trouble.status is not None and trouble.status != 200:  # noqa: PLR2004 - the status
+            retry_after = RETRY_AFTER.get(trouble.status, 0) if trouble.retry_after is None else trouble.retry_after
+            answer = provider.refusal(trouble.status, request, retry_after)
+        else:
+            answer = _spoilt(provider, trouble, provider.answer(request))
+        await self._send(answer, send, trouble)
+
+    async def _steer(self, method: str, provider: str, receive: Receive) -> Answer:
+        now = self._now()
+        if provider and provider not in self._providers:
+            return Answer(b'{"error":"no such provider"}', 404)
+        if method == "GET":
+            return Answer(self._control.shown(provider or None, now=now))
+        if not provider or method not in {"PUT", "DELETE"}:
+            return Answer(b'{"error":"PUT, GET or DELETE /control/{provider}"}', 405)
+        if method == "DELETE":
+            self._control.clear(provider)
+            return Answer(b"", 204)
+        try:
+            self._control.set(provider, await _body(receive), now=now)
+        except BadTrouble as fault:
+            return Answer(_error(fault), 400)
+        return Answer(self._control.shown(provider, now=now))
+
+    async def _send(self, answer: Answer, send: Send, trouble: Trouble | None = None) -> None:
+        manner = trouble.body if trouble else None
+        body = answer.body
+        if manner == "truncated":
+            body = body[: len(body) // 2]
+        headers = [(SOURCE, self._source.encode()), (b"content-type", answer.content_type.encode())]
+        headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+        if manner != "reset":
+            length = len(body) + (1000 if manner == "wrong_length" else 0)
+            headers.append((b"content-length", str(length).encode()))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if manner in {"wrong_length", "reset"}:
+            # To return without a last part makes the server close the connection.
+            half = body if manner == "wrong_length" else body[: len(body) // 2]
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+            return
+        if manner == "drip" and trouble:
+            for place in range(len(body)):
+                await send({"type": "http.response.body", "body": body[place : place + 1], "more_body": True})
+                await asyncio.sleep(trouble.delay_s or _DRIP_S)
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+
+def exchange(
+    *,
+    seed: str = SEED,
+    now: Callable[[], int] = epoch_ms,
+    recordings: Path | None = None,
+    speed: float = 1.0,
+) -> Exchange:
+    """
+    Make a simulated exchange, or one that plays a recording.
+
+    Args:
+        seed: Prices are a pure function of it, of the symbol and of the time.
+        now: The clock, epoch milliseconds.
+        recordings: A folder as ``local.replay`` describes it. Providers that it does not have do not exist then.
+        speed: How many times as fast the recording is played as it was made.
+
+    Raises:
+        BadRecording: The recording is empty or cannot be read.
+    """
+    providers = simulated_providers(seed)
+    if recordings is None:
+        return Exchange(providers, source="simulated", now=now)
+    started_at = now()
+    played: dict[str, Provider] = {
+        name: Replay(rows, started_at=started_at, speed=speed, real=providers[name])
+        for name, rows in read(recordings).items()
+        if name in providers
+    }
+    return Exchange(played, source="replay", now=now)
+
+
+def simulated_providers(seed: str) -> dict[str, Provider]:
+    """Return the providers by the names under which the exchange serves them."""
+    groups = {thing.group for thing in UNDERLYINGS.values() if thing.group}
+    common = {group: Noise(seed, "group", group) for group in groups}
+    paths = {
+        name: PricePath(
+            Noise(seed, "path", name),
+            volatility=thing.volatility,
+            common=common.get(thing.group or ""),
+            share=thing.share,
+        )
+        for name, thing in UNDERLYINGS.items()
+    }
+
+    def markets(venue: str, listings: Mapping[str, Listing]) -> dict[str, Market]:
+        return {
+            symbol: Market(
+                listing,
+                paths[listing.underlying],
+                base=UNDERLYINGS[listing.underlying].base,
+                seed=seed,
+                venue=venue,
+            )
+            for symbol, listing in listings.items()
+        }
+
+    return {
+        "binance": Binance(markets("binance", BINANCE)),
+        "kraken": Kraken(markets("kraken", KRAKEN)),
+        "gold-api": GoldApi(paths),
+    }
+
+
+def _spoilt(provider: Provider, trouble: Trouble, answer: Answer) -> Answer:
+    """Replace the answer's body, if that is the trouble."""
+    match trouble.body:
+        case "html":
+            return replace(answer, body=page(200, "Just a moment...").body, content_type=HTML)
+        case "error":
+            return replace(answer, body=provider.error(), status=200, content_type=JSON)
+        case "empty_error":
+            return replace(answer, body=provider.empty(), status=200, content_type=JSON)
+    return answer
+
+
+def _error(fault: Exception) -> bytes:
+    text = str(fault).replace('"', "'")
+    return f'{{"error":"{text}"}}'.encode()
+
+
+async def _body(receive: Receive) -> bytes:
+    body: bytes = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while (await receive())["type"] != "lifespan.shutdown":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def main() -> None:
+    """Serve the exchange alone, until stopped."""
+    import uvicorn  # noqa: PLC0415 - the application itself needs no server
+
+    parser = argparse.ArgumentParser(prog="python -m local.exchange", description="A simulated exchange over HTTP.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8001, help="0 takes a free one and says which")
+    parser.add_argument("--seed", default=SEED)
+    parser.add_argument("--recordings", type=Path, help="play this folder back")
+    parser.add_argument("--speed", type=float, default=1.0, help="times the speed of the recording")
+    options = parser.parse_args()
+    application = exchange(seed=options.seed, recordings=options.recordings, speed=options.speed)
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.run(application, host=options.host, port=options.port, access_log=False)
+
+
+if __name__ == "__main__":
+    main()
