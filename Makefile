@@ -91,6 +91,7 @@ functions:
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
 	  --platform manylinux2014_aarch64 --platform manylinux_2_17_aarch64 --platform manylinux_2_28_aarch64 \
 	  --python-version 3.13 --implementation cp --target "$(ARTIFACTS_DIR)" -r requirements-functions.lock
+	rm -rf "$(ARTIFACTS_DIR)/bin"
 	cp -R handlers scheduler "$(ARTIFACTS_DIR)/"
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -type d -prune -exec rm -rf {} +
 
