@@ -86,8 +86,10 @@ class Exchange:
         if scope["method"] not in {"GET", "HEAD"}:
             answer = page(405, "Method Not Allowed")
         elif trouble.status is not None and trouble.status != 200:  # noqa: PLR2004 - the status
-            retry_after = RETRY_AFTER.get(trouble.status, 0) if trouble.retry_after is None else trouble.retry_after
-            answer = provider.refusal(trouble.status, request, retry_after)
+            wait = RETRY_AFTER.get(trouble.status) if trouble.retry_after is None else trouble.retry_after
+            answer = provider.refusal(trouble.status, request, wait or 0)
+            if wait is not None:
+                answer = replace(answer, headers={**answer.headers, "retry-after": str(wait)})
         else:
             answer = _spoilt(provider, trouble, provider.answer(request))
         await self._send(answer, send, trouble)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 RETRY_AFTER = {418: 120, 429: 30}
-"""Seconds for a ``Retry-After`` that the trouble does not give."""
+"""Seconds for the ``Retry-After`` of these statuses, where the trouble does not give any."""
 
 Manner = Literal["truncated", "html", "drip", "wrong_length", "reset", "error", "empty_error"]
 """

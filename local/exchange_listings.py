@@ -19,8 +19,8 @@ class Underlying:
     """
     One thing with one price, wherever it is traded.
 
-    ``base`` is in dollars (or in the pair's second currency), ``volatility`` for a year; things of one ``group`` move
-    together with the correlation ``share`` squared.
+    ``base`` is in dollars (or in the pair's second currency), ``volatility`` for a year; the days of two things of one
+    ``group`` go together as the product of their ``share`` says, their hours less so.
     """
 
     base: float

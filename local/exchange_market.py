@@ -10,8 +10,8 @@ as the leaf does.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import exp, sqrt
-from operator import itemgetter, mul, sub
+from math import exp, inf, sqrt
+from operator import gt, itemgetter, mul
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -190,6 +190,7 @@ class Market:
         deviation = sqrt(self._path.variance * DAY)
         uniforms = self._noise.uniforms(0, day)
         lots = self._daily_lots * exp(0.3 * _quantile(uniforms[1])) * _liveliness(span.high - span.low, deviation)
+        lots = max(lots, 4 * LEAST_LOTS * DAY / self.listing.leaf)
         first_id = self._count_before(day)
         count = self._count_before(day + 1) - first_id
         share = 0.5 + 0.02 * (span.close - span.open) / deviation + 0.04 * (uniforms[2] - 0.5)
@@ -272,23 +273,20 @@ def allot(
     least = LEAST_LOTS * leaves
     typical = [(high + low) / 2 for high, low in zip(highs, lows, strict=True)]
     highest, lowest = max(highs), min(lows)
-    shares = _lean(weights, typical, flow.quote / flow.lots, _STIFFNESS * (highest - lowest))
-    lots = _portions(flow.lots, shares, least)
-    upwards = flow.quote > sum(map(mul, lots, typical))
-    limits = highs if upwards else lows
-    quotes, fit = _spend(flow.quote, lots, typical, limits)
-    if not fit:
+    wanted = flow.quote / flow.lots
+    lots = _portions(flow.lots, _lean(weights, typical, wanted, _STIFFNESS * (highest - lowest)), least)
+    quotes, strain = _spend(flow.quote, lots, typical, highs, lows)
+    if abs(strain) > _STRETCH:
+        limits, furthest = (highs, highest) if strain > 0 else (lows, lowest)
         reach = [price + _STRETCH * (limit - price) for price, limit in zip(typical, limits, strict=True)]
-        furthest = limits.index(highest if upwards else lowest)
-        lots = _shift(lots, reach, flow.quote / flow.lots, furthest=furthest, least=least)
-        quotes, _ = _spend(flow.quote, lots, typical, limits)
-    if sum(quotes) != flow.quote:
-        quotes, _ = _spend(flow.quote, lots, typical, [highest if upwards else lowest] * len(lots))
+        lots = _shift(lots, reach, wanted, furthest=limits.index(furthest), least=least)
+        quotes, strain = _spend(flow.quote, lots, typical, highs, lows)
+        if abs(strain) > 1:
+            everywhere = [highest] * len(lots), [lowest] * len(lots)
+            quotes, _ = _spend(flow.quote, lots, typical, *everywhere)
     counts = _portions(flow.trades, [volume / flow.lots for volume in lots], LEAST_COUNT * leaves)
-    spare = list(map(sub, lots, counts))
-    if min(spare) < 0:
-        counts = list(map(min, lots, counts))
-        counts[spare.index(max(spare))] += flow.trades - sum(counts)
+    if any(map(gt, counts, lots)):
+        counts = _fill(list(map(min, lots, counts)), lots, flow.trades)
     return list(map(Flow, lots, quotes, counts))
 
 
@@ -336,22 +334,36 @@ def _shift(lots: Sequence[int], reach: Sequence[float], wanted: float, *, furthe
     return shifted
 
 
-def _spend(quote: int, lots: Sequence[int], typical: Sequence[float], limits: Sequence[int]) -> tuple[list[int], bool]:
+def _spend(
+    quote: int, lots: Sequence[int], typical: Sequence[float], highs: Sequence[int], lows: Sequence[int]
+) -> tuple[list[int], float]:
     """
     Divide a turnover so that each part's average price goes the same portion of its way from typical to its limit.
 
-    No limit is passed, so that the sum may fall short of ``quote``. Also return whether no price had to go far.
+    Also return that portion: above 0 to the high, below 0 to the low. Beyond 1 and -1 prices stop at their limits and
+    the sum is not ``quote``.
     """
-    quotes = [int(volume * price) for volume, price in zip(lots, typical, strict=True)]
-    most = list(map(mul, lots, limits))
-    room = list(map(sub, most, quotes))
-    missing, available = quote - sum(quotes), sum(room)
-    if available == 0:
-        return quotes, missing == 0
-    if abs(missing) >= abs(available):
-        return most, False
-    quotes = [amount + space * missing // available for amount, space in zip(quotes, room, strict=True)]
-    # What rounding leaves, less than one unit a part, goes where there is most room.
-    left = list(map(abs, map(sub, most, quotes)))
-    quotes[left.index(max(left))] += quote - sum(quotes)
-    return quotes, abs(missing) <= _STRETCH * abs(available)
+    # Typical prices are halves; as floats these products would lose digits.
+    quotes = [volume * int(2 * price) // 2 for volume, price in zip(lots, typical, strict=True)]
+    missing = quote - sum(quotes)
+    if missing == 0:
+        return quotes, 0.0
+    most = list(map(mul, lots, highs if missing > 0 else lows))
+    sign = 1 if missing > 0 else -1
+    room = [sign * (limit - amount) for limit, amount in zip(most, quotes, strict=True)]
+    available = sum(room)
+    if abs(missing) > available:
+        return most, sign * (abs(missing) / available if available else inf)
+    steps = _fill([space * abs(missing) // available for space in room], room, abs(missing))
+    return [amount + sign * step for amount, step in zip(quotes, steps, strict=True)], missing / available
+
+
+def _fill(amounts: list[int], limits: Sequence[int], whole: int) -> list[int]:
+    """Bring the sum of ``amounts`` up to ``whole``, first come first served, none beyond its limit."""
+    rest = whole - sum(amounts)
+    filled = []
+    for amount, limit in zip(amounts, limits, strict=True):
+        more = min(rest, limit - amount)
+        rest -= more
+        filled.append(amount + more)
+    return filled

@@ -30,7 +30,7 @@ SECONDS_A_YEAR = 31_557_600
 DAYS_A_BLOCK = 32
 DAY = LEVELS[0]
 
-_KNOT, _BRIDGE = -1, -2
+_KNOT, _BRIDGE, _PEAK, _TROUGH = -1, -2, -6, -7
 _CANDIDATES = 5
 _SCATTER = 0.35
 _PLACE = Struct("<bq")
@@ -70,8 +70,9 @@ class PricePath:
     One thing's price.
 
     ``volatility`` is the standard deviation of a year's logarithmic return. ``common`` is the noise that a group of
-    paths shares and ``share`` the correlation with it, between 0 and 1. The knots scatter around the base price by
-    less than 32 days of free motion would, so that the price is plausible at any date.
+    paths shares and ``share`` the correlation of daily returns with it, between 0 and 1; within a day it is less. The
+    knots scatter around the base price by less than 32 days of free motion would, so that the price is plausible at
+    any date.
     """
 
     def __init__(self, noise: Noise, *, volatility: float, common: Noise | None = None, share: float = 0.0) -> None:
@@ -123,8 +124,10 @@ class PricePath:
         opened, closed = midnights[place], midnights[place + 1]
         variance = self.variance * DAY
         uniforms = self._noise.uniforms(0, day)
-        high = _extreme(opened, closed, variance, uniforms[0])
-        low = -_extreme(-opened, -closed, variance, uniforms[1])
+        rise = _probability(self._correlated(_quantile(uniforms[0]), _PEAK, day))
+        fall = _probability(self._correlated(_quantile(uniforms[1]), _TROUGH, day))
+        high = _extreme(opened, closed, variance, rise)
+        low = -_extreme(-opened, -closed, variance, fall)
         return Span(opened, high, low, closed)
 
     def _parts(self, level: int, index: int) -> tuple[Span, ...]:
@@ -137,10 +140,15 @@ class PricePath:
             place = (index + 1) * fan_out - left - 1
             uniforms = self._noise.uniforms(level + 1, place)
             normal = self._correlated(_quantile(uniforms[1]), level + 1, place)
-            part, rest = _divide(rest, one, one * left, uniforms, 0.5 * erfc(-normal / sqrt(2)))
+            part, rest = _divide(rest, one, one * left, uniforms, _probability(normal))
             parts.append(part)
         parts.append(rest)
         return tuple(parts)
+
+
+def _probability(normal: float) -> float:
+    """Return how likely a standard normal number is smaller, strictly between 0 and 1."""
+    return min(1 - _STEP, max(_STEP, 0.5 * erfc(-normal / sqrt(2))))
 
 
 def _extreme(opened: float, closed: float, variance: float, chance: float) -> float:
