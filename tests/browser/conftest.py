@@ -1,4 +1,4 @@
-"""A real Chromium, and the emulator that serves it the page."""
+"""A real Chromium."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.end_to_end.running import ROOT, Emulator
+from tests.end_to_end.running import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,13 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no Chromium here: apt-get install chromium"))
         elif not built:
             item.add_marker(pytest.mark.skip(reason="the page is not built: make run or make test builds it"))
-
-
-@pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    running = Emulator(tmp_path_factory.mktemp("emulator"))
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,14 @@ class Client:
         await self.send(message)
         return await self.find(lambda one: not one.get("type", "").endswith("_batch"), within=within, after=after)
 
+    async def subscribe(self, **more: Any) -> dict[str, Any]:
+        """Subscribe to the market and return the answer; waits for the very first tick of a system just started."""
+        request = {"action": "subscribe", "id": "1", "streams": ["market"]} | more
+        async with asyncio.timeout(30):
+            while (answer := await self.ask(request, within=20))["streams"]["market"]["seq"] is None:
+                await asyncio.sleep(0.5)
+        return answer
+
     async def batches(self, count: int, *, within: float) -> list[dict[str, Any]]:
         """Return the first ``count`` market batches, waiting for them."""
 

@@ -1,4 +1,4 @@
-"""One emulator for all tests that leave it as they found it, and a client session for each test."""
+"""Programs and client sessions of a test's own."""
 
 from __future__ import annotations
 
@@ -24,13 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if str(item.path).startswith(here):
             item.add_marker(pytest.mark.end_to_end)
-
-
-@pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    running = Emulator(tmp_path_factory.mktemp("emulator"))
-    yield running
-    running.stop()
 
 
 @pytest.fixture

@@ -9,12 +9,10 @@ import pytest
 
 from tests.end_to_end.clients import Client, assert_every_tick_once
 
-SUBSCRIBE = {"action": "subscribe", "id": "1", "streams": ["market"]}
-
 
 async def subscribed(session, emulator):
     client = await Client.connect(session, emulator.ready["websocket"])
-    await client.ask(SUBSCRIBE)
+    await client.subscribe()
     await client.batches(1, within=15)
     return client
 

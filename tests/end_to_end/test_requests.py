@@ -49,7 +49,7 @@ async def test_501_symbols_are_too_many(emulator, session):
 
 async def test_a_message_of_200_kb_ends_that_connection_alone(emulator, session):
     other = await Client.connect(session, emulator.ready["websocket"])
-    await other.ask(SUBSCRIBE)
+    await other.subscribe()
     client = await Client.connect(session, emulator.ready["websocket"])
     await client.send("x" * 200_000)
     assert await client.ended() == 1009
