@@ -9,6 +9,14 @@ INSTALLED := .venv/.installed
 PAGE := client-app/dist/index.html
 PAGE_SOURCES := $(shell find client-app -path client-app/node_modules -prune -o -path client-app/dist -prune -o -type f -print 2>/dev/null)
 
+# Compiled modules and rewritten tests are kept, whatever the environment says: every later start is quicker.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Units keep both processors busy; tests of the whole system mostly wait for the next tick, so more of them fit.
+UNIT := --numprocesses=2 --ignore=tests/end_to_end --ignore=tests/browser --ignore=tests/conformance \
+  -m "not end_to_end and not browser and not soak"
+WHOLE := --numprocesses=3 -m "(end_to_end or browser) and not soak"
+
 .PHONY: help
 help: ## Print this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,16 +50,21 @@ watch: $(INSTALLED) ## Watch the market in the terminal while make run runs
 
 .PHONY: test
 test: $(INSTALLED) $(PAGE) browser ## Run every test but the long ones
-	$(BIN)/pytest -m "not soak" --cov --cov-report=term --cov-fail-under=95
 	cd client-app && npm run --silent test
+	$(BIN)/pytest $(UNIT) --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest $(WHOLE)
 
 .PHONY: unit
 unit: $(INSTALLED) ## Run the unit tests alone, in seconds
-	$(BIN)/pytest -m "not end_to_end and not browser and not soak"
+	$(BIN)/pytest $(UNIT)
 
 .PHONY: soak
 soak: $(INSTALLED) ## Run the tests that take minutes
 	$(BIN)/pytest -m soak --timeout=900
+
+.PHONY: conformance
+conformance: $(INSTALLED) ## Check the emulator, or a stage (GATEWAY=wss://… MANAGEMENT=https://…), against API Gateway's rules
+	TICKWIRE_CONFORMANCE_GATEWAY="$(GATEWAY)" TICKWIRE_CONFORMANCE_MANAGEMENT="$(MANAGEMENT)" $(BIN)/pytest tests/conformance
 
 .PHONY: browser
 browser: # A Chromium for the browser tests: Debian's, where there is none and we may install it

@@ -1,4 +1,8 @@
-"""The routes of messages: ``subscribe``, ``unsubscribe``, ``snapshot``, ``ping`` and ``$default``, all two-way."""
+"""
+The routes of messages, all two-way: ``subscribe``, ``unsubscribe``, ``snapshot``, ``ping`` and ``$default``.
+
+``candles`` and ``votes`` are asked for too seldom to have routes; they come by ``$default``.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.events import read_message
+from handlers.hub.candles import candle_store
 from handlers.hub.connections import Subscription, connection_store, expiry, is_outage
 from handlers.hub.errors import ClientFault, ConnectionGone, GatewayUnavailable, LimitExceeded
 from handlers.hub.protocol import (
     PERIOD_MS,
+    CandlesRequest,
     SnapshotRequest,
     Subscribe,
     Unsubscribe,
+    VotesRequest,
+    candles,
     error,
     id_of,
     parse_request,
@@ -25,6 +33,7 @@ from handlers.hub.protocol import (
     subscribed,
     unavailable,
     unsubscribed,
+    votes,
 )
 from handlers.hub.settings import hub_settings
 from handlers.hub.snapshots import snapshot_store
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from handlers.events import MessageEvent
+    from handlers.hub.candles import CandleStore
     from handlers.hub.connections import ConnectionStore
     from handlers.hub.management import Poster
     from handlers.hub.settings import HubSettings
@@ -49,6 +59,7 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noq
         read_message(event),
         connections=connection_store(settings),
         snapshots=snapshot_store(settings),
+        kept=candle_store(settings),
         gateway=lambda: _management_api(settings),
         settings=settings,
         now=time.time_ns() // 1_000_000,
@@ -60,6 +71,7 @@ def respond(
     *,
     connections: ConnectionStore,
     snapshots: SnapshotStore,
+    kept: CandleStore,
     gateway: Callable[[], AbstractAsyncContextManager[Poster]],
     settings: HubSettings,
     now: int,
@@ -73,7 +85,7 @@ def respond(
     reaches Lambda.
     """
     try:
-        messages = answer(event, connections=connections, snapshots=snapshots, settings=settings, now=now)
+        messages = answer(event, connections=connections, snapshots=snapshots, kept=kept, settings=settings, now=now)
     except ClientFault as fault:
         messages = [error(fault, id_of(event.body))]
     except (BotoCoreError, ClientError) as failure:
@@ -91,6 +103,7 @@ def answer(
     *,
     connections: ConnectionStore,
     snapshots: SnapshotStore,
+    kept: CandleStore,
     settings: HubSettings,
     now: int,
 ) -> list[bytes]:
@@ -116,7 +129,21 @@ def answer(
                 missing = f"there is no snapshot of {stream} before its first tick"
                 return [unavailable(request_id, missing, retry_after_ms=PERIOD_MS[stream])]
             return snapshot(latest, request_id=request_id, only=followed.symbols if followed else None)
+        case CandlesRequest() | VotesRequest():
+            return [_kept(request, kept)]
     return [pong(request.id, now)]
+
+
+def _kept(request: CandlesRequest | VotesRequest, kept: CandleStore) -> bytes:
+    if isinstance(request, CandlesRequest):
+        if (latest := kept.find_candles(request.symbol, request.timeframe)) is not None:
+            return candles(request.id, latest)
+    elif (voted := kept.find_votes(request.symbol, request.timeframe)) is not None:
+        return votes(request.id, voted)
+    # Whether there will be any, only the scheduler knows: it has the sources and the timeframes.
+    what = "candles" if isinstance(request, CandlesRequest) else "votes"
+    missing = f"there are no {what} of {request.symbol} for {request.timeframe}, or not yet"
+    return unavailable(request.id, missing, retry_after_ms=PERIOD_MS["signals"])
 
 
 def _subscribe(

@@ -28,13 +28,23 @@ class Messages:
         prev: The tick sent before this one; None for the very first.
         updates: ``data`` by symbol, encoded; None on a quiet tick, on which only owed snapshots are sent.
         now: Epoch milliseconds; whether a snapshot is still owed is judged by it.
+        notices: Messages for everybody, before what the tick has for each; on a quiet tick too.
     """
 
-    def __init__(self, state: Snapshot, *, prev: int | None, updates: Mapping[str, bytes] | None, now: int) -> None:
+    def __init__(
+        self,
+        state: Snapshot,
+        *,
+        prev: int | None,
+        updates: Mapping[str, bytes] | None,
+        now: int,
+        notices: Sequence[bytes] = (),
+    ) -> None:
         self._state = state
         self._prev = prev
         self._updates = updates
         self._now = now
+        self._notices = notices
         self._composed: dict[tuple[frozenset[str] | None, str, bool], Sequence[bytes]] = {}
 
     def to(self, connection: Connection) -> Sequence[bytes]:
@@ -42,7 +52,7 @@ class Messages:
         subscription = connection.subscriptions[self._state.stream]
         kind = (subscription.symbols, connection.format, self._is_owed(subscription))
         if kind not in self._composed:
-            self._composed[kind] = self._compose(*kind)
+            self._composed[kind] = [*self._notices, *self._compose(*kind)]
         return self._composed[kind]
 
     def _is_owed(self, subscription: Subscription) -> bool:

@@ -19,6 +19,37 @@ class SchedulerSettings(HubSettings):
         pattern=r"^https?://",
         description="Where Binance's public market data is; the paths behind it are Binance's.",
     )
+    kraken_url: str = Field(
+        default="https://api.kraken.com",
+        pattern=r"^https?://",
+        description="Where Kraken's public market data is; the paths behind it are Kraken's.",
+    )
+    gold_api_url: str = Field(
+        default="https://api.gold-api.com",
+        pattern=r"^https?://",
+        description="Where gold-api's prices of metals are; the paths behind it are gold-api's.",
+    )
+    frankfurter_url: str = Field(
+        default="https://api.frankfurter.dev",
+        pattern=r"^https?://",
+        description="Where Frankfurter's daily rates are, which prices are compared with; the paths are Frankfurter's.",
+    )
+    swissquote: bool = Field(
+        default=False,
+        description="Whether Swissquote is asked too. It publishes no terms for these quotes: ask it before you "
+        "switch this on.",
+    )
+    swissquote_url: str = Field(
+        default="https://forex-data-feed.swissquote.com",
+        pattern=r"^https?://",
+        description="Where Swissquote's public quotes are; the paths behind it are Swissquote's.",
+    )
+    signal_timeframes: str = Field(
+        default="1h",
+        pattern=r"^(1m|15m|1h|4h|1d)(,(1m|15m|1h|4h|1d))*$",
+        description="Of which candles the signals are, separated by commas (1m, 15m, 1h, 4h, 1d); clients see the "
+        "first one first.",
+    )
     run_for: float = Field(
         default=70.0,
         gt=0,

@@ -33,7 +33,7 @@ from scheduler.streams import COMPOSERS, Known
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from handlers.hub.connections import ConnectionStore
+    from handlers.hub.connections import Connection, ConnectionStore
     from handlers.hub.management import Poster
     from handlers.hub.snapshots import SnapshotStore
     from scheduler.claims import Claim, ClaimStore
@@ -222,16 +222,19 @@ class _Run:
             return "overtaken"
         if snapshot is not None:
             prev = latest.seq if latest else None
-            messages = Messages(snapshot, prev=prev, updates=composition.updates or None, now=at)
-            await self._post(messages, report, now=at)
+            updates = composition.updates or None
+            messages = Messages(snapshot, prev=prev, updates=updates, now=at, notices=composition.notices)
+            await self._post(messages.to, report, now=at)
+        elif composition.notices:
+            await self._post(lambda _: composition.notices, report, now=at)
         return "sent" if composition.updates else "quiet"
 
-    async def _post(self, messages: Messages, report: Report, *, now: int) -> None:
+    async def _post(self, messages: Callable[[Connection], Sequence[bytes]], report: Report, *, now: int) -> None:
         connections = self._ports.connections
         with report.phase("broadcast"):
             report.delivery = await broadcast(
                 report.stream,
-                messages.to,
+                messages,
                 to=connections,
                 gateway=self._ports.gateway,
                 now=now,

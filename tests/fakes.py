@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from handlers.hub.candles import Candles, Votes
 from handlers.hub.connections import Connection, Subscription, shard_of
 from handlers.hub.protocol import DEFAULT_FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
+    from handlers.hub.candles import CandleStore
     from handlers.hub.connections import ConnectionStore
     from handlers.hub.errors import GatewayFault
     from handlers.hub.management import Poster
@@ -94,6 +96,29 @@ class InMemorySnapshotStore:
         return True
 
 
+class InMemoryCandleStore:
+    """A ``CandleStore`` that passes the same contract as DynamoDB's (tests/handlers/test_candles.py)."""
+
+    def __init__(self, *items: Candles | Votes) -> None:
+        self.candles: dict[tuple[str, str], Candles] = {}
+        self.votes: dict[tuple[str, str], Votes] = {}
+        self.keep(items)
+
+    def find_candles(self, symbol: str, timeframe: str) -> Candles | None:
+        return self.candles.get((symbol, timeframe))
+
+    def find_votes(self, symbol: str, timeframe: str) -> Votes | None:
+        return self.votes.get((symbol, timeframe))
+
+    def keep(self, items: Sequence[Candles | Votes]) -> Sequence[Candles | Votes]:
+        for item in items:
+            if isinstance(item, Candles):
+                self.candles[item.symbol, item.timeframe] = item
+            else:
+                self.votes[item.symbol, item.timeframe] = item
+        return ()
+
+
 class RecordingGateway:
     """
     A ``Poster`` that keeps what was posted, in order, instead of sending it.
@@ -133,8 +158,9 @@ def create_table(client: DynamoDBClient, name: str = "tickwire") -> None:
 
 if TYPE_CHECKING:
     # The type checker's word that the fakes are what they stand for.
-    _PORTS: tuple[ConnectionStore, SnapshotStore, Poster] = (
+    _PORTS: tuple[ConnectionStore, SnapshotStore, CandleStore, Poster] = (
         InMemoryConnectionStore(),
         InMemorySnapshotStore(),
+        InMemoryCandleStore(),
         RecordingGateway(),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -24,9 +24,10 @@ class Instrument:
     """
     Something that is traded.
 
-    ``symbol`` is its name on the wire, in capitals; ``kind`` is the wire's ``class`` (``crypto``); ``decimals`` is
-    how many digits after the point a page shows. ``sources`` leads from a provider to the instrument's name there,
-    the preferred provider first.
+    ``symbol`` is its name on the wire, in capitals; ``kind`` is the wire's ``class`` (crypto, forex, metal);
+    ``decimals`` is how many digits after the point a page shows. ``sources`` leads from a provider to the instrument's
+    name there, the preferred provider first; those in ``proxies`` sell something else that goes with it (a token of
+    gold for gold). ``reference`` is the currency pair ("EUR/USD") whose daily rate its price is compared with, if any.
     """
 
     symbol: str
@@ -34,15 +35,19 @@ class Instrument:
     kind: str
     decimals: int
     sources: Mapping[str, str]
+    proxies: frozenset[str] = frozenset()
+    reference: str | None = None
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One table of the file."""
 
     name: str
-    kind: str
+    kind: Literal["crypto", "forex", "metal"]
     decimals: int
     sources: dict[str, str]
+    proxies: frozenset[str] = frozenset()
+    reference: str | None = None
 
 
 class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,13 +74,21 @@ def _read(path: Path) -> Mapping[str, Instrument]:
         catalogue = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Catalogue)
     except ValueError as error:  # msgspec's and tomllib's errors both are
         raise ValueError(f"{path}: {error}") from error
-    for symbol in catalogue.instruments:
+    for symbol, entry in catalogue.instruments.items():
         if symbol != symbol.upper():
             raise ValueError(f"{path}: the symbol {symbol!r} is not in capitals")
+        if strange := entry.proxies - entry.sources.keys():
+            raise ValueError(f"{path}: {symbol} has a proxy that is none of its sources: {min(strange)!r}")
     return MappingProxyType(
         {
             symbol: Instrument(
-                symbol=symbol, name=entry.name, kind=entry.kind, decimals=entry.decimals, sources=entry.sources
+                symbol=symbol,
+                name=entry.name,
+                kind=entry.kind,
+                decimals=entry.decimals,
+                sources=entry.sources,
+                proxies=entry.proxies,
+                reference=entry.reference,
             )
             for symbol, entry in catalogue.instruments.items()
         }

@@ -18,12 +18,14 @@ from handlers.hub.requests import (
     FORMATS,
     MAX_SYMBOLS,
     STREAMS,
+    CandlesRequest,
     Ping,
     Request,
     RequestId,
     SnapshotRequest,
     Subscribe,
     Unsubscribe,
+    VotesRequest,
     id_of,
     parse_query,
     parse_request,
@@ -32,6 +34,7 @@ from handlers.hub.requests import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from handlers.hub.candles import Candles, Votes
     from handlers.hub.errors import ClientFault
     from handlers.hub.instruments import Instrument
     from handlers.hub.snapshots import Snapshot
@@ -50,13 +53,16 @@ __all__ = [
     "STREAMS",
     "UPDATE_TYPE",
     "VERSION",
+    "CandlesRequest",
     "Ping",
     "Request",
     "RequestId",
     "SnapshotRequest",
     "Subscribe",
     "Unsubscribe",
+    "VotesRequest",
     "batch",
+    "candles",
     "error",
     "id_of",
     "parse_query",
@@ -68,6 +74,7 @@ __all__ = [
     "subscribed",
     "unavailable",
     "unsubscribed",
+    "votes",
 ]
 
 VERSION: Final = 1
@@ -242,6 +249,25 @@ def single(stream: str, symbol: str, data: bytes) -> bytes:
     return _encode({"type": UPDATE_TYPE[stream], "symbol": symbol, "data": msgspec.Raw(data)})
 
 
+def candles(request_id: RequestId, latest: Candles) -> bytes:
+    """Compose the latest candles of one instrument, oldest first: as many as 30,000 bytes have room for."""
+    head = {"type": "candles", "id": request_id} | _about(latest)
+    room = LIMIT_BYTES - len(_encode(head | {"candles": []}))
+    fitting: list[msgspec.Raw] = []
+    for candle in reversed(msgspec.json.decode(latest.payload, type=list[msgspec.Raw])):
+        room -= len(bytes(candle)) + 1
+        if room < 0:
+            break
+        fitting.append(candle)
+    return _encode(head | {"candles": fitting[::-1]})
+
+
+def votes(request_id: RequestId, latest: Votes) -> bytes:
+    """Compose how every indicator votes on one instrument, and what that comes to."""
+    said = msgspec.json.decode(latest.payload, type=dict[str, msgspec.Raw])
+    return _encode({"type": "votes", "id": request_id} | _about(latest) | said)
+
+
 def pong(request_id: RequestId, ts: int) -> bytes:
     """Compose the answer to a ping; ``ts`` is epoch milliseconds."""
     return _encode({"type": "pong", "id": request_id, "ts": ts})
@@ -283,6 +309,15 @@ def _error(request_id: RequestId, *, code: str, message: str, retry_after_ms: in
             "retry_after_ms": retry_after_ms,
         }
     )
+
+
+def _about(latest: Candles | Votes) -> dict[str, Any]:
+    return {
+        "symbol": latest.symbol,
+        "timeframe": latest.timeframe,
+        "source": latest.source,
+        "closed_at": latest.closed_at,
+    }
 
 
 def _parts(

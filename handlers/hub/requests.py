@@ -29,8 +29,11 @@ FORMATS: Final = ("batch", "single")
 
 DEFAULT_FORMAT: Final = "batch"
 
-ACTIONS: Final = ("subscribe", "unsubscribe", "snapshot", "ping")
+ACTIONS: Final = ("subscribe", "unsubscribe", "snapshot", "candles", "votes", "ping")
 """What a client may ask for."""
+
+TIMEFRAMES: Final = ("1m", "15m", "1h", "4h", "1d")
+"""Of which candles there can be signals; which there are, is the deployment's choice."""
 
 MAX_SYMBOLS: Final = 500
 """At most so many symbols in one subscribe, as sent."""
@@ -73,13 +76,29 @@ class SnapshotRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: RequestId = None
 
 
+class CandlesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for the latest closed candles of one instrument."""
+
+    symbol: str
+    timeframe: str
+    id: RequestId = None
+
+
+class VotesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for how every indicator votes on one instrument."""
+
+    symbol: str
+    timeframe: str
+    id: RequestId = None
+
+
 class Ping(msgspec.Struct, frozen=True, kw_only=True):
     """A sign of life that wants one in return."""
 
     id: RequestId = None
 
 
-Request: TypeAlias = Subscribe | Unsubscribe | SnapshotRequest | Ping
+Request: TypeAlias = Subscribe | Unsubscribe | SnapshotRequest | CandlesRequest | VotesRequest | Ping
 
 
 class _Envelope(msgspec.Struct):
@@ -139,6 +158,9 @@ def parse_request(text: str, *, known: Container[str] | None = None) -> Request:
             request = _decode(text, SnapshotRequest)
             _streams((request.stream,))
             return request
+        case "candles" | "votes":
+            kind: type[CandlesRequest | VotesRequest] = CandlesRequest if action == "candles" else VotesRequest
+            return _about_one(_decode(text, kind), known)
         case "ping":
             return _decode(text, Ping)
         case None:
@@ -214,6 +236,14 @@ def _symbols(names: Sequence[str], known: Container[str] | None) -> frozenset[st
         if symbol not in there_are:
             raise UnknownSymbol(_clip(symbol))
     return frozenset(symbols)
+
+
+def _about_one(asked: CandlesRequest | VotesRequest, known: Container[str] | None) -> CandlesRequest | VotesRequest:
+    (symbol,) = _symbols((asked.symbol,), known)
+    if asked.timeframe not in TIMEFRAMES:
+        there_are = ", ".join(TIMEFRAMES)
+        raise BadRequest(f"timeframe: no such timeframe: {_clip(asked.timeframe)!r}; there are {there_are}")
+    return msgspec.structs.replace(asked, symbol=symbol)
 
 
 def _format(name: str | None) -> str | None:

@@ -8,13 +8,15 @@ Numbers stay the source's own text from the answer to the wire: ``"91776.0000000
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from decimal import Decimal
+from statistics import median
 from typing import TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _ZERO = re.compile(r"-?0(?:\.0+)?(?:[eE][+-]?[0-9]+)?")
@@ -29,7 +31,8 @@ class Quote:
 
     ``last``, ``bid``, ``ask`` and ``change_pct`` (percent over 24 hours) are the source's digits, None where it
     has none. ``ts`` is the source's time and ``answered_at`` ours, when the latest good answer came, both in epoch
-    milliseconds. ``market`` is "open" or "closed".
+    milliseconds. ``market`` is "open" or "closed". A ``proxy`` is the price of something else that goes with it: a
+    token of gold for gold.
     """
 
     symbol: str
@@ -42,11 +45,12 @@ class Quote:
     answered_at: int
     stale: bool = False
     market: str = "open"
+    proxy: bool = False
 
     @property
-    def origin(self) -> tuple[str, bool, str]:
+    def origin(self) -> tuple[str, bool, str, bool]:
         """What goes to clients only in full, or when it has changed."""
-        return self.source, self.stale, self.market
+        return self.source, self.stale, self.market, self.proxy
 
     def says_the_same_as(self, other: Quote) -> bool:
         """Whether nothing worth sending is different; a new ``ts`` alone is not."""
@@ -70,6 +74,7 @@ class _Wire(msgspec.Struct):
     source: str
     stale: bool
     market: str
+    proxy: bool = False
 
 
 _decoder = msgspec.json.Decoder(_Wire)
@@ -101,8 +106,21 @@ def price(text: str) -> str | None:
     return text
 
 
+def middle(prices: Iterable[str]) -> str:
+    """
+    Find the median of at least one price, exactly: half of two prices has one digit more than they have.
+
+    The mean of a bid and an ask is the median of both.
+    """
+    return format(median(map(Decimal, prices)), "f")
+
+
 def encode(quote: Quote, *, full: bool) -> bytes:
-    """Write the wire's ``data`` of a quote; ``source``, ``stale`` and ``market`` only when ``full``."""
+    """
+    Write the wire's ``data`` of a quote.
+
+    ``source``, ``stale`` and ``market`` only when ``full``, and ``proxy`` only then if it is one.
+    """
     text = (
         f'{{"last":{quote.last or "null"},"bid":{quote.bid or "null"},"ask":{quote.ask or "null"},'
         f'"change_pct":{quote.change_pct or "null"},"ts":{quote.ts}'
@@ -110,7 +128,8 @@ def encode(quote: Quote, *, full: bool) -> bytes:
     if not full:
         return f"{text}}}".encode()
     source, market = msgspec.json.encode(quote.source).decode(), msgspec.json.encode(quote.market).decode()
-    return f'{text},"source":{source},"stale":{"true" if quote.stale else "false"},"market":{market}}}'.encode()
+    proxy = ',"proxy":true' if quote.proxy else ""
+    return f'{text},"source":{source},"stale":{"true" if quote.stale else "false"},"market":{market}{proxy}}}'.encode()
 
 
 def decode(symbol: str, written: bytes, *, answered_at: int) -> Quote:
@@ -132,42 +151,10 @@ def decode(symbol: str, written: bytes, *, answered_at: int) -> Quote:
         answered_at=answered_at,
         stale=wire.stale,
         market=wire.market,
+        proxy=wire.proxy,
     )
 
 
 def _text(raw: msgspec.Raw) -> str | None:
     text = bytes(raw).decode()
     return None if text == "null" else text
-
-
-def merge(
-    known: Mapping[str, Quote],
-    answered: Mapping[str, Quote],
-    *,
-    symbols: Iterable[str],
-    now: int,
-    stale_after: Mapping[str, int],
-) -> dict[str, Quote]:
-    """
-    Say what holds now: the answer where there is one, else the last good value with its age judged.
-
-    An answer whose ``ts`` is older than the known one is passed over, because sources jitter backwards; but not
-    once the known value is stale, because then the source's clock was set back and would lock it out.
-
-    Args:
-        known: The last good values, by symbol.
-        answered: What the providers have just said.
-        symbols: Which to judge, in this order; others are dropped.
-        now: Epoch milliseconds.
-        stale_after: By symbol, the age in milliseconds of the last good answer beyond which a value is stale.
-    """
-    held = {}
-    for symbol in symbols:
-        old, new = known.get(symbol), answered.get(symbol)
-        if old is not None:
-            old = replace(old, stale=now - old.answered_at > stale_after[symbol])
-        if new is not None and (old is None or old.stale or new.ts >= old.ts):
-            held[symbol] = new
-        elif old is not None:
-            held[symbol] = old
-    return held

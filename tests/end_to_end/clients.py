@@ -58,10 +58,14 @@ class Client:
         return found[0]
 
     async def ask(self, message: Any, *, within: float = 5.0) -> dict[str, Any]:
-        """Send a request and return the next message that is no tick."""
+        """Send a request and return the next message that is no tick and no status."""
         after = len(self.received)
         await self.send(message)
-        return await self.find(lambda one: not one.get("type", "").endswith("_batch"), within=within, after=after)
+
+        def is_answer(one: dict[str, Any]) -> bool:
+            return one.get("type") != "status" and not one.get("type", "").endswith("_batch")
+
+        return await self.find(is_answer, within=within, after=after)
 
     async def subscribe(self, **more: Any) -> dict[str, Any]:
         """Subscribe to the market and return the answer; waits for the very first tick of a system just started."""

@@ -13,12 +13,14 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from handlers import message as route
 from handlers.events import MessageEvent
 from handlers.hub import management
+from handlers.hub.candles import Candles, Votes
 from handlers.hub.connections import Connection, DynamoConnectionStore, Subscription
 from handlers.hub.errors import AccessDenied, ConnectionGone, GatewayFault, GatewayUnavailable, LimitExceeded
 from handlers.hub.instruments import instruments
+from handlers.hub.protocol import LIMIT_BYTES
 from handlers.hub.snapshots import DynamoSnapshotStore, Snapshot
 from handlers.message import respond
-from tests.fakes import InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
+from tests.fakes import InMemoryCandleStore, InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
 from tests.wire import validate_message
 
 if TYPE_CHECKING:
@@ -39,11 +41,17 @@ QUOTE = (
     b'"source":"binance","stale":false,"market":"open"}'
 )
 SNAPSHOT = Snapshot(stream="market", seq=SEQ, ts=1_795_000_030_291, data=dict.fromkeys(instruments(), QUOTE), state=b"")
+SIGNAL = (
+    b'{"rating":null,"rating_ma":null,"rating_osc":null,"label":null,"reason":"too_few_candles","counts":null,'
+    b'"timeframe":"1h","closed_at":null,"atr":null,"source":"%b","stale":false,'
+    b'"method":"tv-rating/3","not_advice":true}'
+)
+# Of two parts, however many instruments there are.
 LONG = Snapshot(
     stream="signals",
     seq=59_833_334,
     ts=1_795_000_030_291,
-    data=dict.fromkeys(instruments(), b'{"text":"' + b"x" * 2_000 + b'"}'),
+    data=dict.fromkeys(instruments(), SIGNAL % (b"x" * (35_000 // len(instruments())))),
     state=b"",
 )
 
@@ -63,6 +71,7 @@ class Conversation:
         self.settings = settings
         self.connections: ConnectionStore = InMemoryConnectionStore(following())
         self.snapshots: SnapshotStore = InMemorySnapshotStore(SNAPSHOT, LONG)
+        self.kept = InMemoryCandleStore()
         self.gateway = RecordingGateway()
         self.opened = 0
 
@@ -84,6 +93,7 @@ class Conversation:
             event,
             connections=self.connections,
             snapshots=self.snapshots,
+            kept=self.kept,
             gateway=self.management_api,
             settings=self.settings,
             now=NOW,
@@ -249,6 +259,49 @@ def test_a_snapshot_before_the_first_tick_may_be_asked_for_again(client: Convers
     assert (said["code"], said["retryable"], said["retry_after_ms"]) == ("unavailable", True, 30_000)
 
 
+CANDLE = b"[%d,97000.10000000,97100.00000000,96900.00000000,97050.50000000,123.45678000]"
+
+
+def candles(count: int) -> Candles:
+    rows = b",".join(CANDLE % (1_793_000_000_000 + number) for number in range(count))
+    return Candles("BTC", "1h", 1_794_999_599_999, "simulated", b"[%b]" % rows)
+
+
+def test_candles_are_answered_digit_for_digit(client: Conversation):
+    client.kept = InMemoryCandleStore(candles(2))
+    request = {"action": "candles", "id": "4", "symbol": "btc", "timeframe": "1h"}
+    said = client.ask(request)
+    assert (said["id"], said["symbol"], said["timeframe"], said["source"]) == ("4", "BTC", "1h", "simulated")
+    assert (said["closed_at"], len(said["candles"])) == (1_794_999_599_999, 2)
+    assert f'"candles":[{(CANDLE % 1_793_000_000_000).decode()},' in client.hear(request)["body"]
+
+
+@pytest.mark.parametrize("name", ["4", "x" * 128])
+def test_as_many_of_the_latest_candles_are_answered_as_one_message_has_room_for(client: Conversation, name: str):
+    client.kept = InMemoryCandleStore(candles(500))
+    body = client.hear({"action": "candles", "id": name, "symbol": "BTC", "timeframe": "1h"})["body"]
+    assert LIMIT_BYTES - len(CANDLE % 1_793_000_000_000) - 1 <= len(body) <= LIMIT_BYTES
+    opened_at = [candle[0] for candle in validate_message(body)["candles"]]
+    assert opened_at == list(range(opened_at[0], 1_793_000_000_500))
+
+
+def test_votes_are_answered(client: Conversation):
+    payload = (Path(__file__).parents[1] / "messages" / "votes.json").read_text()
+    said = json.loads(json.loads(payload)["text"])
+    members = ("method", "rating", "rating_ma", "rating_osc", "label", "votes", "not_advice")
+    kept = json.dumps({member: said[member] for member in members}).encode()
+    client.kept = InMemoryCandleStore(Votes("BTC", "1h", said["closed_at"], "binance", kept))
+    assert client.ask({"action": "votes", "id": "5", "symbol": "BTC", "timeframe": "1h"}) == said
+
+
+@pytest.mark.parametrize("action", ["candles", "votes"])
+def test_what_is_not_kept_may_be_asked_for_again(client: Conversation, action: str):
+    client.kept = InMemoryCandleStore(candles(1))
+    said = client.ask({"action": action, "id": "4", "symbol": "BTC", "timeframe": "1d"})
+    assert (said["id"], said["code"], said["retryable"], said["retry_after_ms"]) == ("4", "unavailable", True, 30_000)
+    assert said["message"] == f"there are no {action} of BTC for 1d, or not yet"
+
+
 @pytest.mark.parametrize(("body", "name"), [("ping", None), ({"action": "ping", "id": "6"}, "6")])
 def test_a_ping_is_answered(client: Conversation, body: str | dict[str, Any], name: str | None):
     assert client.ask(body) == {"type": "pong", "id": name, "ts": NOW}
@@ -267,8 +320,10 @@ def test_a_ping_is_answered(client: Conversation, body: str | dict[str, Any], na
         ({"action": "subscribe", "id": "1", "streams": ["market"], "symbols": ["BTC"] * 501}, "1", "too_many_symbols"),
         ({"action": "subscribe", "id": "1", "streams": ["market"], "format": "xml"}, "1", "bad_request"),
         ({"action": "subscribe", "id": [], "streams": ["market"]}, None, "bad_request"),
+        ({"action": "candles", "id": "1", "symbol": "ABC", "timeframe": "1h"}, "1", "unknown_symbol"),
+        ({"action": "votes", "id": "1", "symbol": "BTC", "timeframe": "2h"}, "1", "bad_request"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_a_clients_fault_is_told_and_nothing_is_written(
     client: Conversation, body: str | dict[str, Any], name: str | int | None, code: str

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from handlers.hub import protocol
+from handlers.hub.candles import Candles, Votes
 from handlers.hub.errors import ClientFault, UnknownSymbol
-from handlers.hub.protocol import Ping, SnapshotRequest, Subscribe, Unsubscribe
+from handlers.hub.protocol import CandlesRequest, Ping, SnapshotRequest, Subscribe, Unsubscribe, VotesRequest
 from handlers.hub.snapshots import Snapshot
 from tests.wire import validate_message, validate_request
 
@@ -66,6 +67,8 @@ REQUESTS: Mapping[str, protocol.Request] = {
     "subscribe-unknown-member": Subscribe(id="1", streams=("market",)),
     "unsubscribe": Unsubscribe(id="2", streams=("market",)),
     "snapshot-request": SnapshotRequest(id="3", stream="market"),
+    "candles-request": CandlesRequest(id="4", symbol="BTC", timeframe="1h"),
+    "votes-request": VotesRequest(id="5", symbol="BTC", timeframe="15m"),
     "ping": Ping(id="6"),
     "ping-without-id": Ping(),
     "ping-bare": Ping(),
@@ -111,6 +114,47 @@ ETH = (
 MARKET = Snapshot(
     stream="market", seq=359_000_006, ts=1_795_000_030_291, data={"ETH": ETH, "BTC": BTC, "SOL": b"{}"}, state=b""
 )
+SENTIMENT = (
+    b'{"method":"flow-sentiment/1","horizons":['
+    b'{"h":"1m","expiry":1795000080000,"call":0.617,"put":0.383,"index":62,"label":"BULLISH",'
+    b'"parts":{"flow":0.691,"book":0.478},"n":311},'
+    b'{"h":"5m","expiry":1795000200000,"call":0.539,"put":0.461,"index":54,"label":"NEUTRAL",'
+    b'"parts":{"flow":0.563,"book":0.512},"n":1180},'
+    b'{"h":"15m","expiry":1795000500000,"call":null,"put":null,"index":null,"label":null,"parts":{},"n":0}],'
+    b'"source":"binance","ts":1795000050107,"stale":false}'
+)
+SIGNAL = (
+    b'{"rating":0.60303,"rating_ma":0.93333,"rating_osc":0.27273,"label":"STRONG_BUY",'
+    b'"counts":{"ma":{"buy":14,"neutral":1,"sell":0},"osc":{"buy":4,"neutral":6,"sell":1}},'
+    b'"timeframe":"1h","closed_at":1794999599999,"atr":771.60441,"source":"binance","stale":false,'
+    b'"method":"tv-rating/3","other_timeframes":[{"rating":null,"rating_ma":null,"rating_osc":null,"label":null,'
+    b'"reason":"too_few_candles","counts":{"ma":{"buy":0,"neutral":0,"sell":0},"osc":{"buy":0,"neutral":0,"sell":0}},'
+    b'"timeframe":"1d","closed_at":1794959999999,"atr":null,"source":"binance","stale":true}],"not_advice":true}'
+)
+NO_SIGNAL = (
+    b'{"rating":null,"rating_ma":null,"rating_osc":null,"label":null,"reason":"no_candles","counts":null,'
+    b'"timeframe":"1h","closed_at":null,"atr":null,"source":null,"stale":false,'
+    b'"method":"tv-rating/3","not_advice":true}'
+)
+ABOUT_BTC = ("BTC", "1h", 1_794_999_599_999, "binance")
+CANDLES = Candles(
+    *ABOUT_BTC, b"[[1794992400000,96010.00,96185.0,95807.00,96018.50,5704.650],[1794996000000,1,2,0.10,1E-1,null]]"
+)
+VOTED = {
+    **dict.fromkeys(("SMA10", "SMA20", "SMA30", "SMA50", "SMA100", "SMA200"), 1),
+    **dict.fromkeys(("EMA10", "EMA20", "EMA30", "EMA50", "EMA100", "EMA200", "HMA9", "VWMA20"), 1),
+    **dict.fromkeys(("Ichimoku", "RSI"), 0),
+    "Stoch": -1,
+    "CCI": 0,
+    **dict.fromkeys(("ADX", "AO", "Mom", "MACD"), 1),
+    **dict.fromkeys(("StochRSI", "WilliamsR", "BBPower"), 0),
+    "UO": None,
+}
+VOTES = Votes(
+    *ABOUT_BTC,
+    b'{"method":"tv-rating/3","rating":0.61667,"rating_ma":0.93333,"rating_osc":0.3,"label":"STRONG_BUY","votes":%b,'
+    b'"not_advice":true}' % msgspec.json.encode(VOTED),
+)
 TWO = frozenset({"BTC", "ETH"})
 
 
@@ -148,10 +192,15 @@ COMPOSED: Mapping[str, Callable[[], list[bytes]]] = {
     "signal-batch": lambda: protocol.batch(
         "signals", seq=59_833_334, prev=59_833_333, ts=1_795_000_020_455, updates={}
     ),
-    "binary-batch": lambda: protocol.batch("binary", seq=59_833_334, prev=59_833_333, ts=1_795_000_020_455, updates={}),
+    "binary-batch": lambda: protocol.batch(
+        "binary", seq=59_833_335, prev=59_833_334, ts=1_795_000_050_412, updates={"BTC": SENTIMENT}
+    ),
     "market-update": lambda: [protocol.single("market", "BTC", BTC)],
-    "signal-update": lambda: [protocol.single("signals", "BTC", b"{}")],
-    "binary-update": lambda: [protocol.single("binary", "BTC", b"{}")],
+    "signal-update": lambda: [protocol.single("signals", "BTC", SIGNAL)],
+    "signal-update-without-candles": lambda: [protocol.single("signals", "XAG", NO_SIGNAL)],
+    "candles": lambda: [protocol.candles("4", CANDLES)],
+    "votes": lambda: [protocol.votes("5", VOTES)],
+    "binary-update": lambda: [protocol.single("binary", "BTC", SENTIMENT)],
     "pong": lambda: [protocol.pong("6", 1_795_000_031_512)],
     "pong-to-the-bare-ping": lambda: [protocol.pong(None, 1_795_000_031_512)],
     "status": lambda: [protocol.status("provider.kraken", "degraded", 1_795_000_031_512)],

@@ -20,6 +20,11 @@ QUOTE = (
     b'{"last":67000.10,"bid":67000.00,"ask":67000.10,"change_pct":-1.250,"ts":1795000029870,'
     b'"source":"binance","stale":false,"market":"open"}'
 )
+SIGNAL = (
+    b'{"rating":null,"rating_ma":null,"rating_osc":null,"label":null,"reason":"no_candles","counts":null,'
+    b'"timeframe":"1h","closed_at":null,"atr":null,"source":null,"stale":false,'
+    b'"method":"tv-rating/3","not_advice":true}'
+)
 
 
 def many(count: int) -> dict[str, Instrument]:
@@ -32,9 +37,8 @@ def many(count: int) -> dict[str, Instrument]:
 
 
 def state(count: int, stream: str = "market") -> Snapshot:
-    return Snapshot(
-        stream=stream, seq=359_000_006, ts=1_795_000_030_291, data=dict.fromkeys(many(count), QUOTE), state=b""
-    )
+    content = dict.fromkeys(many(count), QUOTE if stream == "market" else SIGNAL)
+    return Snapshot(stream=stream, seq=359_000_006, ts=1_795_000_030_291, data=content, state=b"")
 
 
 def test_a_snapshot_that_fits_is_one_part():

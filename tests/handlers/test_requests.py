@@ -25,6 +25,11 @@ from tests.wire import validate_message
         ('{"action":"subscribe","streams":["market"],"format":"xml"}', "format: no such format: 'xml'; there are"),
         ('{"action":"unsubscribe","streams":null}', "streams: expected array, got null"),
         ('{"action":"snapshot"}', "stream is missing"),
+        ('{"action":"candles","symbol":"BTC"}', "timeframe is missing"),
+        (
+            '{"action":"votes","symbol":"BTC","timeframe":"2h"}',
+            "timeframe: no such timeframe: '2h'; there are 1m, 15m,",
+        ),
         ('{"action":"ping","id":{}}', "id: expected int | str | null, got object"),
         ('{"action":{}}', "action: expected str, got dict"),
         ('{"id":"1"}', "action is missing"),
@@ -52,9 +57,8 @@ def test_nesting_without_end_is_bad_json():
 
 
 def test_an_unknown_action_is_told_which_there_are():
-    with pytest.raises(
-        UnknownAction, match="no such action: 'candle'; there are subscribe, unsubscribe, snapshot, ping"
-    ):
+    there_are = "subscribe, unsubscribe, snapshot, candles, votes, ping"
+    with pytest.raises(UnknownAction, match=f"no such action: 'candle'; there are {there_are}"):
         parse_request('{"action":"candle"}')
 
 
@@ -74,8 +78,8 @@ def test_five_hundred_symbols_are_allowed_and_counted_as_sent():
 
 
 def test_symbols_are_those_of_the_caller_when_it_brings_some():
-    text = '{"action":"subscribe","streams":["market"],"symbols":["xau"]}'
-    assert parse_request(text, known={"XAU"}) == Subscribe(streams=("market",), symbols=frozenset({"XAU"}))
+    text = '{"action":"subscribe","streams":["market"],"symbols":["tin"]}'
+    assert parse_request(text, known={"TIN"}) == Subscribe(streams=("market",), symbols=frozenset({"TIN"}))
     with pytest.raises(UnknownSymbol):
         parse_request(text)
 

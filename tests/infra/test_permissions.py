@@ -20,10 +20,14 @@ MODULES = {
     "ConnectFunction": ["handlers/connect.py"],
     "DisconnectFunction": ["handlers/disconnect.py"],
     "MessageFunction": ["handlers/message.py"],
-    "TickFunction": sorted(str(path.relative_to(ROOT)) for path in (ROOT / "scheduler").rglob("*.py")),
+    # Without the analysis, which reaches nobody, and where everything has a close.
+    "TickFunction": sorted(
+        str(path.relative_to(ROOT)) for path in (ROOT / "scheduler").rglob("*.py") if path.parent.name != "analysis"
+    ),
 }
 #: Where the calls to AWS are made; a method here that calls AWS is a port's.
 PORTS = [
+    "handlers/hub/candles.py",
     "handlers/hub/connections.py",
     "handlers/hub/management.py",
     "handlers/hub/snapshots.py",
@@ -31,6 +35,7 @@ PORTS = [
 ]
 #: boto3's methods, and the management API's verbs, by the action that IAM calls them.
 ACTIONS = {
+    "batch_write_item": "dynamodb:BatchWriteItem",
     "delete_item": "dynamodb:DeleteItem",
     "get_item": "dynamodb:GetItem",
     "put_item": "dynamodb:PutItem",
@@ -43,7 +48,10 @@ ACTIONS = {
 #: Methods of a client that call nobody.
 SILENT = {"close", "get_paginator"}
 #: What has the name of a port's method and is none.
-OTHERWISE = {"composer.close", "provider.close"}
+OTHERWISE = {
+    f"{receiver}.close"
+    for receiver in ("candle", "composer", "one", "provider", "row", "self._provider", "self._reference")
+}
 
 
 def calls_in(tree: ast.AST) -> list[ast.Call]:

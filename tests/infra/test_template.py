@@ -24,9 +24,14 @@ SETTINGS = {
     "TickFunction": SchedulerSettings,
 }
 #: Settings whose defaults are right for every deployment.
-DEFAULTS_WILL_DO = {"TICKWIRE_PING_AFTER_MS", "TICKWIRE_IN_FLIGHT"}
+DEFAULTS_WILL_DO = {
+    "TICKWIRE_PING_AFTER_MS",
+    "TICKWIRE_IN_FLIGHT",
+    "TICKWIRE_FRANKFURTER_URL",
+    "TICKWIRE_SWISSQUOTE_URL",
+}
 #: No settings class has these; when one does, the test below asks to take them out of here.
-READ_BY_NOBODY = {"TICKWIRE_FANOUT_THRESHOLD", "TICKWIRE_GOLD_API_URL", "TICKWIRE_KRAKEN_URL"}
+READ_BY_NOBODY = {"TICKWIRE_FANOUT_THRESHOLD"}
 
 
 def variables(settings) -> dict[str, bool]:

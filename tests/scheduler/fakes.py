@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from handlers.hub.connections import Connection, Subscription
-from handlers.hub.instruments import Instrument
+from handlers.hub.instruments import Instrument, instruments
 from scheduler.claims import Claim
 from scheduler.market.providers import Answer
 from scheduler.market.quotes import Quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from scheduler.errors import ProviderFault
 
@@ -22,6 +22,24 @@ if TYPE_CHECKING:
 NOON = 1_741_226_400_000
 BITCOIN = Instrument(symbol="BTC", name="Bitcoin", kind="crypto", decimals=2, sources={"binance": "BTCUSDT"})
 ETHER = Instrument(symbol="ETH", name="Ethereum", kind="crypto", decimals=2, sources={"binance": "ETHUSDT"})
+
+
+EURO = Instrument(
+    symbol="EURUSD",
+    name="Euro / US dollar",
+    kind="forex",
+    decimals=5,
+    sources={"kraken": "EURUSD", "swissquote": "EUR/USD"},
+    reference="EUR/USD",
+)
+GOLD = Instrument(
+    symbol="XAU",
+    name="Gold",
+    kind="metal",
+    decimals=2,
+    sources={"gold-api": "XAU", "swissquote": "XAU/USD", "kraken": "PAXGUSD"},
+    proxies=frozenset({"kraken"}),
+)
 
 
 class InMemoryClaimStore:
@@ -50,14 +68,15 @@ class InMemoryClaimStore:
 class ScriptedProvider:
     """A ``Provider`` that answers what it is told to, one answer a fetch, and the last one again when none is left."""
 
-    name = "binance"
-    period_ms = 5_000
-
-    def __init__(self, *answers: Answer | ProviderFault) -> None:
+    def __init__(self, *answers: Answer | ProviderFault, name: str = "binance", period_ms: int = 5_000) -> None:
+        self.name = name
+        self.period_ms = period_ms
         self.answers = [answer if isinstance(answer, Answer) else Answer(faults=[answer]) for answer in answers]
+        self.asked: list[list[str]] = []
         self.closed = False
 
     async def fetch(self, instruments: Sequence[Instrument], *, within: float) -> Answer:
+        self.asked.append([instrument.symbol for instrument in instruments])
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     async def close(self) -> None:
@@ -132,6 +151,53 @@ def ticker(symbol: str, last: str = "91776.00000000", *, close_time: int = NOON,
         "lastId": 5842712,
         "count": 5842712,
         **changes,
+    }
+
+
+KRAKENS_OWN = {"XBTUSD": "XXBTZUSD", "EURUSD": "ZEURZUSD", "GBPUSD": "ZGBPZUSD", "USDJPY": "ZUSDZJPY"}
+
+
+def kraken(method: str, query: dict[str, str], *, unlisted: Collection[str] = ()) -> dict[str, Any]:
+    """Answer as Kraken's ``AssetPairs``, ``Ticker`` or ``OHLC`` does for every instrument that is sold there."""
+    sold = {one.sources["kraken"]: one for one in instruments().values() if "kraken" in one.sources}
+    altnames = list(sold)
+    if method == "AssetPairs":
+        pairs = {KRAKENS_OWN.get(name, name): {"altname": name, "base": "ZEUR"} for name in altnames}
+        return {"error": [], "result": {own: pair for own, pair in pairs.items() if pair["altname"] not in unlisted}}
+    asked = query["pair"].split(",")
+    if not set(asked) <= set(altnames) - set(unlisted):
+        return {"error": ["EQuery:Unknown asset pair"]}
+    if method == "OHLC":
+        since = -(-int(query["since"]) // 900) * 900
+        rows = [[at, "1.14000", "1.2", "1.1", "1.15", "1.15", "9.5", 7] for at in range(since, since + 88_000, 900)]
+        return {"error": [], "result": {KRAKENS_OWN.get(asked[0], asked[0]): rows, "last": rows[-2][0]}}
+    row: dict[str, Any] = {
+        "a": ["1.15042", "1000", "1000.000"],
+        "b": ["1.15033", "230", "230.267"],
+        "c": ["1.15999", "182.34178386"],
+        "v": ["4368866.30498784", "7538435.37075622"],
+        "p": ["1.15848", "1.15879"],
+        "t": [35253, 60023],
+        "l": ["1.15667", "1.15667"],
+        "h": ["1.16019", "1.16090"],
+        "o": "1.15743",
+    }
+    coin = row | {"a": ["91777.00000", "1", "1.000"], "b": ["91775.00000", "1", "1.000"], "c": ["91776.50000", "0.1"]}
+    rows = {name: coin if sold[name].kind == "crypto" else row for name in sorted(asked, reverse=True)}
+    return {"error": [], "result": {KRAKENS_OWN.get(name, name): row for name, row in rows.items()}}
+
+
+def gold(symbol: str, price: float = 4274.299805) -> dict[str, Any]:
+    """Write gold-api's answer about a metal."""
+    return {
+        "currency": "USD",
+        "currencySymbol": "$",
+        "exchangeRate": 1.0,
+        "name": "Gold",
+        "price": price,
+        "symbol": symbol,
+        "updatedAt": "2025-03-06T01:59:35Z",
+        "updatedAtReadable": "a few seconds ago",
     }
 
 

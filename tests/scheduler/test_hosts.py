@@ -21,6 +21,7 @@ from moto import mock_aws
 
 import scheduler.__main__ as process
 from handlers.hub.connections import DynamoConnectionStore
+from handlers.hub.instruments import instruments
 from handlers.hub.snapshots import DynamoSnapshotStore
 from scheduler import tick
 from scheduler.clock import epoch_ms
@@ -28,7 +29,7 @@ from scheduler.errors import SettingFault
 from scheduler.market.prices import Prices
 from scheduler.settings import SchedulerSettings, read_settings
 from tests.fakes import create_table
-from tests.scheduler.fakes import BITCOIN, ScriptedProvider, answering, follower, quote, ticker
+from tests.scheduler.fakes import BITCOIN, ScriptedProvider, answering, follower, gold, kraken, quote, ticker
 
 COMPLETE = {
     "TICKWIRE_TABLE": "tickwire",
@@ -116,6 +117,8 @@ def test_a_missing_setting_ends_the_process_with_one_sentence(environment, capsy
         ("TICKWIRE_SHARDS", "many"),
         ("TICKWIRE_RUN_FOR", "0"),
         ("TICKWIRE_BINANCE_URL", "ftp://elsewhere"),
+        ("TICKWIRE_KRAKEN_URL", "kraken"),
+        ("TICKWIRE_SWISSQUOTE", "perhaps"),
         ("TICKWIRE_GATEWAY", "127.0.0.1:8000"),
     ],
 )
@@ -154,7 +157,7 @@ def test_the_process_runs_what_it_is_asked_to(monkeypatch):
     assert (asked["table"], asked["streams"]) == ("tickwire", ("market",))
     assert before + 2_500 <= asked["until"] <= epoch_ms() + 2_500
     assert process.main([]) == 0
-    assert (asked["streams"], asked["until"]) == (("market",), None)
+    assert (asked["streams"], asked["until"]) == (tuple(tick.COMPOSERS), None)
 
 
 @pytest.mark.usefixtures("environment")
@@ -198,8 +201,13 @@ async def test_ticks_go_from_the_exchange_to_the_gateway(table):
     posts = []
 
     def exchange(head, body):
-        query = parse_qs(urlsplit(head.split(b" ")[1].decode()).query)
-        return json.dumps([ticker(symbol) for symbol in json.loads(query["symbols"][0])]).encode()
+        url = urlsplit(head.split(b" ")[1].decode())
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if url.path.startswith("/price/"):
+            return json.dumps(gold(url.path.removeprefix("/price/"))).encode()
+        if url.path.startswith("/0/public/"):
+            return json.dumps(kraken(url.path.removeprefix("/0/public/"), query)).encode()
+        return json.dumps([ticker(symbol) for symbol in json.loads(query["symbols"])]).encode()
 
     def gateway(head, body):
         posts.append((head.split(b" ")[1], json.loads(body)))
@@ -207,13 +215,14 @@ async def test_ticks_go_from_the_exchange_to_the_gateway(table):
 
     DynamoConnectionStore(table, "tickwire", shards=4).remember(follower("L0SM9cOFvHcCIhw=", at=epoch_ms() - 60_000))
     async with http_server(exchange) as market, http_server(gateway) as stage:
-        await tick.run(
-            SchedulerSettings(binance_url=f"http://127.0.0.1:{market}", gateway=f"ws://127.0.0.1:{stage}/local")
+        providers = dict.fromkeys(
+            ("binance_url", "kraken_url", "gold_api_url", "frankfurter_url"), f"http://127.0.0.1:{market}"
         )
-    ((path, batch),) = posts
+        await tick.run(SchedulerSettings(**providers, gateway=f"ws://127.0.0.1:{stage}/local"), ["market"])
+    ((path, batch),) = [(path, message) for path, message in posts if message["type"] != "status"]
     assert path == b"/local/@connections/L0SM9cOFvHcCIhw%3D"
     assert batch["type"] == "market_batch"
-    assert len(batch["updates"]) == 20
+    assert [update["symbol"] for update in batch["updates"]] == list(instruments())
     assert DynamoSnapshotStore(table, "tickwire").latest("market").seq == batch["seq"]
 
 
@@ -227,9 +236,10 @@ class LambdaContext:
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """Have the market's values from a script."""
+    """Have the values of every stream from a script."""
     provider = ScriptedProvider(answering(quote("BTC")))
-    monkeypatch.setitem(tick.COMPOSERS, "market", lambda settings: Prices([BITCOIN], [provider]))
+    for stream in tick.COMPOSERS:
+        monkeypatch.setitem(tick.COMPOSERS, stream, lambda settings: Prices([BITCOIN], [provider]))
     return provider
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from handlers.hub.protocol import status
 from handlers.hub.snapshots import Snapshot
 from scheduler.market.quotes import encode
 from scheduler.messages import Messages
@@ -70,3 +71,13 @@ def test_a_quiet_tick_has_something_for_those_only_who_are_owed_a_snapshot(quiet
 def test_the_same_words_are_written_once_for_all(tick):
     one, other = follower("one=", symbols=frozenset({"ETH"})), follower("other=", symbols=frozenset({"ETH"}))
     assert tick.to(one) is tick.to(other)
+
+
+def test_a_notice_goes_to_everybody_before_what_else_there_is():
+    notice = status("provider.kraken", "down", NOON)
+    tick = Messages(STATE, prev=8, updates=SHORT, now=NOON, notices=[notice])
+    assert [message["type"] for message in told(tick)] == ["status", "market_batch"]
+    assert [message["type"] for message in told(tick, how="single", symbols=frozenset({"ETH"}))] == ["status"]
+    assert [message["type"] for message in told(tick, owed=True, at=NOON)] == ["status", "snapshot"]
+    quiet = Messages(STATE, prev=None, updates=None, now=NOON, notices=[notice])
+    assert told(quiet) == [{"type": "status", "component": "provider.kraken", "state": "down", "since": NOON}]

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from handlers.hub.errors import ConnectionGone
-from scheduler.errors import Unavailable
+from scheduler.errors import Refused, Unavailable
 from scheduler.market.prices import Prices
 from scheduler.tick import Ports, tick
 from tests.fakes import InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
@@ -139,6 +139,30 @@ async def test_a_provider_that_is_down_leaves_the_last_value_and_turns_it_stale(
     assert outcomes == ["sent", "quiet", "quiet", "quiet", "sent"]
     (update,) = world.told()[-1]["updates"]
     assert (update["data"]["last"], update["data"]["ts"], update["data"]["stale"]) == (91776, NOON, True)
+
+
+async def test_followers_are_told_when_a_provider_goes_down_and_comes_back():
+    both = (quote("BTC"), quote("ETH"))
+    world = World(at(0, *both), at(5, *both), DOWN, DOWN, DOWN, at(25, *both), connections=[follower()])
+    outcomes = [(await world.tick(FULL + number)).outcome for number in range(6)]
+    assert outcomes == ["sent", "quiet", "quiet", "quiet", "sent", "sent"]
+    assert [(told["component"], told["state"], told["since"]) for told in world.told() if told["type"] == "status"] == [
+        ("provider.binance", "down", NOON + 20_003),
+        ("provider.binance", "ok", NOON + 25_003),
+    ]
+
+
+async def test_they_are_told_before_there_is_any_value_too():
+    world = World(DOWN, connections=[follower()])
+    outcomes = [(await world.tick(FULL + number)).outcome for number in range(4)]
+    assert (outcomes, world.latest) == (["quiet"] * 4, None)
+    assert [(told["type"], told["state"]) for told in world.told()] == [("status", "down")]
+
+
+async def test_they_are_told_on_a_tick_that_changes_no_value():
+    world = World(at(0, quote()), Refused("binance", "451", retry_at=NOON + 3_600_000), connections=[follower()])
+    assert [(await world.tick(FULL + number)).outcome for number in range(3)] == ["sent", "quiet", "quiet"]
+    assert [told.get("state") for told in world.told()] == [None, "down"]
 
 
 async def test_it_does_not_matter_which_scheduler_heard_the_answers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import msgspec
 from hypothesis import given, settings
@@ -69,13 +70,15 @@ async def check(rounds):
                 answered |= {(q.symbol, q.last, q.ts) for q in providers[number].answers[0].quotes.values()}
             assert report.outcome in {"sent", "quiet", "elsewhere"}
     for connection_id in ("all=", "some="):
-        batches = gateway.messages(connection_id)
+        batches = [message for message in gateway.messages(connection_id) if message["type"] != "status"]
         numbers = [batch["seq"] for batch in batches]
         assert numbers == sorted(set(numbers))
         assert [batch["prev"] for batch in batches] == [None, *numbers[:-1]][: len(batches)]
     # Every tick that was sent, a public client saw as a snapshot or as a batch that goes on from it.
     last = None
     for message in gateway.messages("public="):
+        if message["type"] == "status":
+            continue
         if message["type"] == "snapshot":
             assert last is None or message["seq"] >= last
         else:
@@ -83,13 +86,18 @@ async def check(rounds):
         last = message["seq"]
     for _, posted in gateway.posts:
         assert values(posted) <= answered
+    # Nobody is told twice in a row that a provider does as it did.
+    states = ["ok", *(told["state"] for told in gateway.messages("some=") if told["type"] == "status")]
+    assert all(before != after for before, after in pairwise(states))
 
 
 def values(posted):
     """Collect (symbol, last, ts) of every value in a message, the number as its text."""
     message = msgspec.json.decode(posted, type=dict[str, msgspec.Raw])
     kind = msgspec.json.decode(message["type"])
-    if kind == "snapshot":
+    if kind == "status":
+        pairs = []
+    elif kind == "snapshot":
         pairs = msgspec.json.decode(message["data"], type=dict[str, msgspec.Raw]).items()
     elif kind == "market_update":
         pairs = [(msgspec.json.decode(message["symbol"]), message["data"])]

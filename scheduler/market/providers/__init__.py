@@ -53,4 +53,33 @@ class Provider(Protocol):
         """
 
     async def close(self) -> None:
-        """Close what is open; no fetch afterwards."""
+        """Close what is open; a fetch afterwards opens it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceAnswer:
+    """
+    What somebody who is no source of quotes says that things cost, for comparison: rates by our symbols.
+
+    ``dated_at`` is the beginning of the day they are of, ``due_at`` from when on to ask again, in epoch milliseconds.
+    Without rates, ``faults`` say why.
+    """
+
+    rates: Mapping[str, str]
+    dated_at: int
+    due_at: int
+    faults: Sequence[ProviderFault] = ()
+
+
+class ReferenceProvider(Protocol):
+    """Whom to ask for reference prices; like a ``Provider`` in everything but what it says."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in ``status`` messages."""
+
+    async def fetch(self, instruments: Sequence[Instrument], *, within: float) -> ReferenceAnswer:
+        """Ask for the reference prices of ``instruments``, all of which have a ``reference``."""
+
+    async def close(self) -> None:
+        """Close what is open; a fetch afterwards opens it anew."""

@@ -25,7 +25,8 @@ from scheduler.errors import (
 )
 from scheduler.market import quotes
 from scheduler.market.providers import USER_AGENT
-from scheduler.market.providers.binance import QUARANTINE_MS, Binance
+from scheduler.market.providers.binance import Binance
+from scheduler.market.providers.host import QUARANTINE_MS
 from tests.scheduler.fakes import BITCOIN, ETHER, NOON, Clock, ticker
 
 SHARED = os.environ.get("TICKWIRE_SHARED")
@@ -203,7 +204,7 @@ async def test_nothing_is_asked_when_no_symbol_is_known(provider_of):
         (429, {"Retry-After": "soon"}, RateLimited, 60_000),
         (429, {"Retry-After": "Thu, 06 Mar 2025 02:00:30 GMT"}, RateLimited, 30_000),
         (418, {"Retry-After": "259200"}, RateLimited, 259_200_000),
-        (418, {}, RateLimited, 120_000),
+        (418, {}, RateLimited, 3_600_000),
         (451, {}, Refused, 3_600_000),
         (451, {"Retry-After": "90"}, Refused, 90_000),
         (403, {}, Refused, 3_600_000),
@@ -230,7 +231,13 @@ async def test_the_longest_pause_counts_when_two_calls_are_refused_at_once(provi
         httpx.Response(418, headers={"Retry-After": "300"}, json={}),
         httpx.Response(429, headers={"Retry-After": "1"}, json={}),
     ]
-    provider = provider_of(exchange)
+
+    async def answer_when_both_have_asked(request):
+        answer = exchange(request)
+        await asyncio.sleep(0)
+        return answer
+
+    provider = provider_of(answer_when_both_have_asked)
     assert len((await provider.fetch(listed_as(*names), within=1)).faults) == 2
     clock.at = NOON + 299_999
     await provider.fetch(listed_as(*names), within=1)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,19 +7,6 @@ from hypothesis import strategies as st
 
 from scheduler.market import quotes
 from tests.scheduler.fakes import NOON, as_written, quote
-
-STALE_AFTER = {"BTC": 10_000}
-
-
-def merge(known, answered, now):
-    held = quotes.merge(
-        {"BTC": known} if known else {},
-        {"BTC": answered} if answered else {},
-        symbols=["BTC"],
-        now=now,
-        stale_after=STALE_AFTER,
-    )
-    return held.get("BTC")
 
 
 def test_a_number_reaches_the_wire_digit_for_digit():
@@ -39,8 +24,17 @@ def test_a_full_quote_says_where_it_comes_from():
     assert (read["source"], read["stale"], read["market"]) == ("simulated", True, "closed")
 
 
+def test_only_a_proxy_says_that_it_is_one():
+    assert b"proxy" not in quotes.encode(quote(), full=True)
+    assert msgspec.json.decode(quotes.encode(quote(proxy=True), full=True))["proxy"] is True
+    assert b"proxy" not in quotes.encode(quote(proxy=True), full=False)
+
+
 def test_a_full_quote_is_read_back_as_it_was_written():
-    for written in (quote(), quote(last=None, bid="0.00000001", stale=True, market="closed", source="replay")):
+    for written in (
+        quote(),
+        quote(last=None, bid="0.00000001", stale=True, market="closed", source="replay", proxy=True),
+    ):
         assert quotes.decode("BTC", quotes.encode(written, full=True), answered_at=NOON) == written
 
 
@@ -89,44 +83,14 @@ def test_a_new_time_alone_is_no_change():
         {"source": "simulated"},
         {"stale": True},
         {"market": "closed"},
+        {"proxy": True},
     ],
 )
 def test_everything_else_is_a_change(change):
     assert not quote().says_the_same_as(quote(**change))
 
 
-def test_an_answer_takes_the_place_of_what_was_known():
-    answered = quote(last="2", ts=NOON + 5_000, answered_at=NOON + 5_000)
-    assert merge(quote(), answered, NOON + 5_000) == answered
-
-
-def test_without_an_answer_the_last_good_value_stays():
-    assert merge(quote(), None, NOON + 10_000) == quote()
-
-
-def test_a_value_older_than_two_periods_is_stale_and_otherwise_the_same():
-    assert merge(quote(), None, NOON + 10_001) == replace(quote(), stale=True)
-
-
-def test_a_good_answer_ends_staleness():
-    answered = quote(ts=NOON + 20_000, answered_at=NOON + 20_000)
-    assert merge(quote(stale=True), answered, NOON + 20_000) == answered
-
-
-def test_nothing_is_held_of_what_was_never_answered():
-    assert merge(None, None, NOON) is None
-
-
-def test_an_answer_older_than_the_known_one_is_passed_over():
-    backwards = quote(last="1", ts=NOON - 1, answered_at=NOON + 5_000)
-    assert merge(quote(), backwards, NOON + 5_000) == quote()
-
-
-def test_a_source_whose_clock_was_set_back_is_heard_again_once_the_known_value_is_stale():
-    backwards = quote(last="1", ts=NOON - 3_600_000, answered_at=NOON + 11_000)
-    assert merge(quote(), backwards, NOON + 11_000) == backwards
-
-
-def test_an_instrument_that_is_traded_no_more_is_dropped():
-    held = quotes.merge({"OLD": quote("OLD")}, {}, symbols=["BTC"], now=NOON, stale_after=STALE_AFTER)
-    assert held == {}
+def test_the_middle_is_exact():
+    assert quotes.middle(["1.15033", "1.15042"]) == "1.150375"
+    assert quotes.middle(["86330.4", "86331.50000", "1"]) == "86330.4"
+    assert quotes.middle(["0.00000001", "0.00000002"]) == "0.000000015"

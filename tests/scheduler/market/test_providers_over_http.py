@@ -1,0 +1,172 @@
+"""Every documented trouble of every provider, over real HTTP to the simulated exchange, and where it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import httpx
+import pytest
+import uvicorn
+
+from handlers.hub.instruments import instruments
+from local.exchange import exchange
+from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, Unreachable
+from scheduler.market.prices import Prices
+from scheduler.market.providers.binance import Binance
+from scheduler.market.providers.gold_api import GoldApi
+from scheduler.market.providers.kraken import Kraken
+from scheduler.streams import Known
+from tests.scheduler.fakes import Clock
+
+pytestmark = pytest.mark.end_to_end
+
+MONDAY = 1_790_000_003_123  # 2026-09-21, in the afternoon
+CLOCK = Clock(MONDAY)
+MAKERS = {"binance": Binance, "kraken": Kraken, "gold-api": GoldApi}
+
+
+@pytest.fixture(scope="module")
+def address():
+    config = uvicorn.Config(
+        exchange(now=CLOCK), port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.001)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def clock():
+    CLOCK.at += 60_000  # the exchange counts calls, too
+    return CLOCK
+
+
+@pytest.fixture
+async def closing():
+    """Close at the end of a test what it has opened: the server waits for that."""
+    closers = []
+    yield closers
+    for close in closers:
+        await close()
+
+
+@pytest.fixture
+def provider_of(address, clock, closing):
+    def make(name):
+        provider = MAKERS[name](f"{address}/{name}", now=clock)
+        closing.append(provider.close)
+        return provider
+
+    return make
+
+
+@pytest.fixture
+async def trouble(address):
+    """Have a provider fail, until the end of the test or of the trouble."""
+    async with httpx.AsyncClient(base_url=address, verify=False) as client:  # noqa: S501 - nothing is encrypted here
+
+        async def make(name, **what):
+            answer = await client.put(f"/control/{name}", json=what)
+            assert answer.status_code == 200
+
+        async def end(name):
+            await client.delete(f"/control/{name}")
+
+        make.end = end
+        yield make
+        for name in MAKERS:
+            await end(name)
+
+
+def sold_by(name):
+    """Choose what the simulated exchange has at a provider."""
+    listed = {"XBTUSD", "ETHUSD", "PAXGUSD"}
+    return [
+        one
+        for one in instruments().values()
+        if name in one.sources and (name != "kraken" or one.kind == "forex" or one.sources[name] in listed)
+    ]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+async def test_everything_that_is_sold_there_has_a_quote_and_says_that_it_is_simulated(provider_of, name):
+    answer = await provider_of(name).fetch(sold_by(name), within=5)
+    assert answer.faults == []
+    assert set(answer.quotes) == {one.symbol for one in sold_by(name)}
+    assert {quote.source for quote in answer.quotes.values()} == {"simulated"}
+    assert all(quote.last for quote in answer.quotes.values())
+
+
+HOUR = 3_600_000
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    ("what", "faults", "shut_for"),
+    [
+        ({"status": 429, "retry_after": 7}, RateLimited, 7_000),
+        ({"status": 451}, Refused, HOUR),
+        ({"status": 403}, Refused, HOUR),
+        ({"status": 500}, Unavailable, None),
+        ({"status": 503}, Unavailable, None),
+        ({"body": "truncated"}, MalformedAnswer, None),
+        ({"body": "html"}, MalformedAnswer, None),
+        ({"body": "error"}, {"kraken": Unavailable}, None),
+        ({"body": "wrong_length"}, Unreachable, None),
+        ({"body": "reset"}, Unreachable, None),
+        ({"body": "drip", "delay_s": 0.05}, Unreachable, None),
+        ({"delay_s": 0.5}, Unreachable, None),
+    ],
+    ids=str,
+)
+async def test_a_trouble_is_a_fault_of_its_kind_and_over_when_it_is_over(
+    provider_of, trouble, clock, name, what, faults, shut_for
+):
+    provider, sold = provider_of(name), sold_by(name)
+    await trouble(name, **what)
+    answer = await provider.fetch(sold, within=0.2)
+    expected = faults.get(name, MalformedAnswer) if isinstance(faults, dict) else faults
+    assert (answer.quotes, {type(fault) for fault in answer.faults}) == ({}, {expected})
+    assert {fault.retry_at for fault in answer.faults} == {shut_for and clock.at + shut_for}
+    await trouble.end(name)
+    if shut_for:
+        clock.at += shut_for - 1
+        assert (await provider.fetch(sold, within=5)).quotes == {}
+        clock.at += 1
+    assert set((await provider.fetch(sold, within=5)).quotes) == {one.symbol for one in sold}
+
+
+async def test_a_ban_of_binance_is_sat_out_and_kraken_is_served_meanwhile(address, clock, trouble, closing):
+    providers = [MAKERS[name](f"{address}/{name}", now=clock) for name in MAKERS]
+    prices = Prices(instruments().values(), providers, now=clock)
+    closing.append(prices.close)
+    known, told = Known(), []
+
+    async def tick():
+        nonlocal known
+        composition = prices.compose(await prices.fetch(within=5), known, now=clock.at, full=False)
+        known = Known(composition.content, composition.state)
+        told.extend(composition.notices)
+        clock.at += 5_000
+        return composition
+
+    first = await tick()
+    assert set(first.content) == set(instruments())
+    await trouble("binance", status=418)
+    await tick()
+    assert [b"provider.binance" in notice and b'"down"' in notice for notice in told] == [True]
+    await tick()
+    await tick()
+    assert b'"stale":false' in known.content["BTC"]
+    assert b'"stale":true' in known.content["SOL"]
+    await trouble.end("binance")
+    clock.at += 120_000
+    await tick()
+    assert [b'"down"' in notice for notice in told] == [True, False]
+    assert b'"stale":false' in known.content["SOL"]

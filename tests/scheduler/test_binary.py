@@ -1,0 +1,253 @@
+"""The binary stream: what is said, when, and that no process needs to remember anything."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from handlers.hub.instruments import Instrument
+from handlers.hub.protocol import FULL_EVERY
+from scheduler.analysis.sentiment import MINUTE_MS, TradedMinute
+from scheduler.binary import MARKET, Sentiments
+from scheduler.errors import Unreachable
+from scheduler.market.flow import Flow
+from scheduler.streams import Known
+from scheduler.tick import Ports, tick
+from tests.fakes import InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
+from tests.scheduler.fakes import BITCOIN, ETHER, NOON, Clock, InMemoryClaimStore, follower
+from tests.wire import schema, validate_message
+
+BOTH = [BITCOIN, ETHER]
+PERIOD = 30_000
+
+
+class ScriptedFlow:
+    """A ``FlowProvider`` that answers what it is told to."""
+
+    name = "binance"
+    period_ms = PERIOD
+
+    def __init__(self, *flows):
+        self.flows = list(flows)
+        self.asked = []
+        self.closed = False
+
+    async def fetch(self, instruments, *, within):
+        self.asked.append([instrument.symbol for instrument in instruments])
+        return self.flows.pop(0)
+
+    async def close(self):
+        self.closed = True
+
+
+def flow(at=NOON, *, bought="1.5", book=750_000, symbols=("BTC", "ETH"), source="binance", turnover="1000", **changes):
+    """What a provider says at ``at`` of a minute in which 2 were traded, and of the book."""
+    minute = TradedMinute(at // MINUTE_MS * MINUTE_MS, Decimal(2), Decimal(bought), Decimal(turnover), 200)
+    told = Flow(
+        at,
+        traded={symbol: [minute] for symbol in symbols},
+        book={} if book is None else dict.fromkeys(symbols, book),
+        sources=dict.fromkeys(symbols, source),
+    )
+    return replace(told, **changes)
+
+
+DOWN = Flow(NOON, faults=[Unreachable("binance", "timed out")])
+
+
+@pytest.fixture
+def composer():
+    return Sentiments(BOTH, ScriptedFlow())
+
+
+def compose(composer, fetched, known=Known(), *, now=NOON, full=False):  # noqa: B008 - frozen
+    """Compose, and look at every ``data`` with the eyes of the contract."""
+    composition = composer.compose(fetched, known, now=now, full=full)
+    for data in composition.content.values():
+        schema("binaryData").validate(json.loads(data))
+    assert set(composition.updates) <= set(composition.content)
+    return composition
+
+
+def after(composition):
+    return Known(composition.content, composition.state)
+
+
+def test_every_instrument_and_the_market_are_told_with_three_digits(composer):
+    composition = compose(composer, flow())
+    assert list(composition.content) == ["BTC", "ETH", MARKET]
+    # flow .5 + .25 * 200/400 = .625, book .5 + .25 * 1/61 = .504098: (.6 * .625 + .2 * .504098) / .8 = .594775
+    assert composition.content["BTC"] == (
+        b'{"method":"flow-sentiment/1","horizons":['
+        b'{"h":"1m","expiry":1741226460000,"call":0.595,"put":0.405,"index":60,"label":"NEUTRAL",'
+        b'"parts":{"flow":0.750,"book":0.750},"n":200},'
+        b'{"h":"5m","expiry":1741226700000,"call":0.595,"put":0.405,"index":60,"label":"BULLISH",'
+        b'"parts":{"flow":0.750,"book":0.750},"n":200},'
+        b'{"h":"15m","expiry":1741227300000,"call":0.595,"put":0.405,"index":60,"label":"BULLISH",'
+        b'"parts":{"flow":0.750,"book":0.750},"n":200}],'
+        b'"source":"binance","ts":1741226400000,"stale":false}'
+    )
+    assert composition.updates == composition.content
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"call": 1.001},
+        {"call": None},
+        {"label": "CALM"},
+        {"index": 59.5},
+        {"h": "1h"},
+        {"parts": {"long": 0.5}},
+        {"n": -1},
+        {"expiry": None},
+    ],
+)
+def test_the_contract_tells_a_wrong_sentiment(composer, wrong):
+    told = json.loads(compose(composer, flow()).content["BTC"])
+    told["horizons"][0] |= wrong
+    assert not schema("binaryData").is_valid(told)
+
+
+def test_the_market_is_weighed_by_turnover(composer):
+    large, small = flow(bought="2", turnover="300", symbols=["BTC"]), flow(bought="0", turnover="100", symbols=["ETH"])
+    told = replace(large, traded=large.traded | small.traded, sources=large.sources | small.sources, book={})
+    market = json.loads(compose(composer, told).content[MARKET])
+    # .5 + .5 * 200/400 = .75 and .25: (.75 * 300 + .25 * 100) / 400 = .625
+    assert [(one["call"], one["parts"], one["n"]) for one in market["horizons"]] == [(0.625, {"flow": 0.75}, 400)] * 3
+
+
+def test_only_crypto_with_this_provider_is_asked_for_and_told():
+    gold = Instrument(symbol="XAU", name="Gold", kind="metal", decimals=2, sources={"binance": "PAXGUSDT"})
+    elsewhere = replace(ETHER, sources={"kraken": "XETHZUSD"})
+    composer = Sentiments([BITCOIN, gold, elsewhere], ScriptedFlow())
+    assert list(compose(composer, flow(symbols=["BTC", "XAU", "ETH"])).content) == ["BTC", MARKET]
+    assert compose(Sentiments([gold], ScriptedFlow()), flow(symbols=["XAU"])).content == {}
+
+
+async def test_the_provider_is_asked_for_them_and_closed():
+    provider = ScriptedFlow(DOWN)
+    composer = Sentiments(BOTH, provider)
+    assert await composer.fetch(within=1) is DOWN
+    await composer.close()
+    assert (provider.asked, provider.closed) == ([["BTC", "ETH"]], True)
+
+
+def test_an_instrument_may_not_be_called_like_the_market():
+    with pytest.raises(ValueError, match="MARKET is the market's own symbol"):
+        Sentiments([replace(BITCOIN, symbol=MARKET)], ScriptedFlow())
+
+
+def test_what_says_the_same_is_not_told_again_unless_the_tick_is_full(composer):
+    first = compose(composer, flow(book=None), now=NOON)
+    again = flow(NOON + PERIOD, book=None)
+    second = compose(composer, again, after(first), now=NOON + PERIOD)
+    assert second.updates == {}
+    assert json.loads(second.content["BTC"])["ts"] == NOON + PERIOD
+    full = compose(composer, again, after(first), now=NOON + PERIOD, full=True)
+    assert full.updates == full.content
+    # A new minute has a new expiry.
+    later = compose(composer, again, after(first), now=NOON + 2 * PERIOD)
+    assert set(later.updates) == {"BTC", "ETH", MARKET}
+    changed = compose(
+        composer, replace(again, traded=again.traded | flow(bought="0").traded), after(first), now=NOON + PERIOD
+    )
+    assert set(changed.updates) == {"BTC", "ETH", MARKET}
+
+
+def test_the_mean_of_the_book_runs_on_from_tick_to_tick(composer):
+    known = Known()
+    for number, share in enumerate((1_000_000, 500_000, 0, 0)):
+        at = NOON + number * PERIOD
+        known = after(compose(composer, flow(at, book=share), known, now=at))
+    parts = [one["parts"]["book"] for one in json.loads(known.content["BTC"])["horizons"]]
+    assert parts == [0.375, 0.375, 0.375]
+    at = NOON + 4 * PERIOD
+    parts = [
+        one["parts"]["book"]
+        for one in json.loads(compose(composer, flow(at, book=0), known, now=at).content["BTC"])["horizons"]
+    ]
+    assert parts == [0.0, 0.3, 0.3]  # the first minute is out of reach of the shortest horizon
+
+
+def test_without_an_answer_the_last_values_stay_and_grow_stale_after_two_periods(composer):
+    first = compose(composer, flow(source="simulated"))
+    for late, stale in ((PERIOD, False), (2 * PERIOD, False), (2 * PERIOD + 1, True)):
+        composition = compose(composer, DOWN, after(first), now=NOON + late)
+        assert json.loads(composition.content["BTC"]) == json.loads(first.content["BTC"]) | {"stale": stale}
+        assert set(composition.updates) == ({"BTC", "ETH", MARKET} if stale else set())
+        assert composition.state == first.state
+        assert composition.faults == ["binance: timed out"]
+    stale = after(composition)
+    assert compose(composer, DOWN, stale, now=NOON + 4 * PERIOD).updates == {}
+    back = compose(composer, flow(NOON + 4 * PERIOD), stale, now=NOON + 4 * PERIOD)
+    assert not json.loads(back.updates["ETH"])["stale"]
+
+
+def test_one_instrument_without_candles_keeps_its_value_and_its_book(composer):
+    first = compose(composer, flow())
+    told = flow(NOON + PERIOD, bought="0")
+    told = replace(told, traded={"BTC": told.traded["BTC"]}, sources={"BTC": "binance"})
+    second = compose(composer, told, after(first), now=NOON + PERIOD)
+    assert second.content["ETH"] == first.content["ETH"]
+    assert set(second.updates) == {"BTC", MARKET}
+    assert json.loads(second.state)["book"]["ETH"] == [[NOON, 1_500_000, 2]]
+
+
+def test_before_the_first_answer_there_is_nothing_and_without_trades_nothing_is_judged(composer):
+    assert (compose(composer, DOWN).content, compose(composer, DOWN).state) == ({}, b"")
+    nothing = [TradedMinute(NOON, Decimal(0), Decimal(0), Decimal(0), 0)]
+    told = flow(book=None, traded={"BTC": nothing, "ETH": []}, sources={"BTC": "binance", "ETH": "binance"})
+    for data in compose(composer, told).content.values():
+        for horizon in json.loads(data)["horizons"]:
+            assert [horizon[member] for member in ("call", "put", "index", "label", "parts", "n")] == [
+                *[None] * 4,
+                {},
+                0,
+            ]
+
+
+def test_what_another_version_has_written_counts_as_not_known(composer, caplog):
+    known = Known({"BTC": b'{"method":"flow-sentiment/0"}', "OLD": b"{}"}, b'{"book":7}')
+    composition = compose(composer, flow(), known)
+    assert composition.content == compose(composer, flow()).content
+    assert "the last sentiment of BTC cannot be read" in caplog.text
+    assert "the binary stream's state cannot be read" in caplog.text
+
+
+def test_an_instrument_that_is_not_traded_any_more_is_forgotten(composer):
+    known = after(compose(composer, flow()))
+    alone = compose(Sentiments([BITCOIN], ScriptedFlow()), flow(symbols=["BTC"]), known)
+    assert list(alone.content) == ["BTC", MARKET]
+    assert list(json.loads(alone.state)["book"]) == ["BTC"]
+
+
+async def test_two_schedulers_in_turn_say_what_one_would():
+    """Through whole ticks, some of which send nothing: state goes by the snapshot or the claim, not by the process."""
+    first = NOON // PERIOD
+    assert first % FULL_EVERY == 0
+    flows = {}
+    for number in range(26):
+        at = (first + number) * PERIOD
+        told = flow(at, bought=str(number % 3), book=number * 38_000)
+        flows[number] = told if number % 7 else replace(told, traded={}, sources={})
+    posted = []
+    for schedulers in (1, 2):
+        clock, gateway = Clock(), RecordingGateway()
+        watching = InMemoryConnectionStore(follower("all=", stream="binary"))
+        ports = Ports(InMemoryClaimStore(), InMemorySnapshotStore(), watching, gateway)
+        composers = [Sentiments(BOTH, ScriptedFlow()) for _ in range(schedulers)]
+        for number, told in flows.items():
+            clock.at = (first + number) * PERIOD
+            composer = composers[number % schedulers]
+            composer._provider.flows = [told]
+            report = await tick("binary", first + number, composer=composer, ports=ports, now=clock)
+            assert report.outcome in {"sent", "quiet"}
+        posted.append([message for _, message in gateway.posts])
+    assert posted[0] == posted[1]
+    assert len(posted[0]) == 22
+    for message in posted[0]:
+        assert validate_message(message)["type"] == "binary_batch"
