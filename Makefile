@@ -13,8 +13,8 @@ PAGE_SOURCES := $(shell find client-app -path client-app/node_modules -prune -o 
 unexport PYTHONDONTWRITEBYTECODE
 
 # Units keep both processors busy; tests of the whole system mostly wait for the next tick, so more of them fit.
-UNIT := --numprocesses=2 --ignore=tests/end_to_end --ignore=tests/browser --ignore=tests/conformance \
-  -m "not end_to_end and not browser and not soak"
+PARTS := --numprocesses=2 --ignore=tests/end_to_end --ignore=tests/browser --ignore=tests/conformance
+UNIT := $(PARTS) -m "not contract and not property and not end_to_end and not browser and not soak"
 WHOLE := --numprocesses=3 -m "(end_to_end or browser) and not soak"
 
 .PHONY: help
@@ -51,7 +51,7 @@ watch: $(INSTALLED) ## Watch the market in the terminal while make run runs
 .PHONY: test
 test: $(INSTALLED) $(PAGE) browser ## Run every test but the long ones
 	cd client-app && npm run --silent test
-	$(BIN)/pytest $(UNIT) --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest $(PARTS) -m "not end_to_end and not browser and not soak" --cov --cov-report=term --cov-fail-under=95
 	$(BIN)/pytest $(WHOLE)
 
 .PHONY: unit

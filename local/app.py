@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mimetypes import guess_type
 from pathlib import Path  # noqa: TC003 # Litestar reads annotations when it runs
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, unquote
 
 from litestar import HttpMethod, Litestar, MediaType, Request, Response, WebSocket, asgi, route, websocket
@@ -16,21 +16,24 @@ from litestar.middleware.compression import CompressionMiddleware
 from litestar.response import File
 from litestar.types import Receive, Scope, Send  # noqa: TC002 # Litestar reads annotations when it runs
 
-from local.effects import Answer
-from local.management import FORBIDDEN, PREFIX, manage, read_body, respond
+from local.access import AccessFault, table_refusal
+from local.hosts import by_host, is_custom
+from local.management import FORBIDDEN, PREFIX, read_body, respond
 from local.sockets import refuse
+from local.stages import UPGRADE_REQUIRED, api_of_host, refuse_upgrade, stage, without_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
     from litestar.types import ASGIApp
 
+    from local.access import Access
     from local.sockets import Sockets
     from local.stack import OwnSystem
     from local.tables import Tables
 
-_UPGRADE_REQUIRED = Answer(426, b'{"message":"Upgrade Required"}')
+_REFUSED_BY_TABLES = {"content-type": "application/x-amz-json-1.0"}
 _NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>tickwire</title>
 <p>The page is not built yet: <code>make run</code> builds it, or <code>npm ci &amp;&amp; npm run build</code> in
 <code>client-app/</code>. The streams are served all the same.</p>"""
@@ -38,46 +41,63 @@ _METHODS = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.DELETE, 
 
 
 def create_app(
-    *, sockets: Sequence[Sockets], tables: Tables, invoke_api: ASGIApp, exchange: ASGIApp | None, own: OwnSystem | None
-) -> Litestar:
+    *,
+    sockets: Sequence[Sockets],
+    tables: Tables,
+    invoke_api: ASGIApp,
+    exchange: ASGIApp | None,
+    own: OwnSystem | None,
+    access: Access,
+    hosts: Mapping[str, str] | None = None,
+) -> ASGIApp:
     """
     Put everything that is served behind one port.
 
     The hot paths (sockets, posts, DynamoDB) are mounted ASGI applications: a Litestar route handler costs them half
-    of their speed.
+    of their speed. ``sockets`` has one for each API, ``hosts`` the ids of APIs by the hosts that lead to them;
+    ``access`` decides who may call the management API and DynamoDB, and ``invoke_api`` looks at its callers itself.
     """
-    handlers: list[ASGIRouteHandler] = [_stage(one) for one in sockets]
+    handlers: list[ASGIRouteHandler] = []
+    for name, apis in _by_stage(sockets).items():
+        handlers.append(_mount(f"/{name}", stage(apis, access, prefix=f"/{name}")))
+        # The first of several with a stage of one name has the short path; each has one of its own.
+        for one in apis if len(apis) > 1 else ():
+            prefix = f"/{one.gateway.api.id}/{name}"
+            handlers.append(_mount(prefix, stage([one], access, prefix=prefix)))
+    handlers.append(_mount(PREFIX.rstrip("/"), without_stage(sockets, access)))
     handlers.append(_mounted("/2015-03-31/functions", invoke_api, keep_prefix=True))
     if exchange is not None:
         handlers.append(_mounted("/exchange", exchange))
     if own is not None and sockets:
         handlers += [_public_path(path, stream, sockets[0]) for stream, path in own.streams.items()]
     page = own.page if own is not None else None
-    return Litestar(
-        [*handlers, _root(tables, page), _page(page), _nowhere],
+    app = Litestar(
+        [*handlers, _root(tables, page, access), _page(page), _nowhere],
         openapi_config=None,
         logging_config=None,
     )
+    by_id = {one.gateway.api.id: one for one in sockets}
+    leading = {
+        host: api_of_host(by_id[api_id], access, custom=is_custom(host)) for host, api_id in (hosts or {}).items()
+    }
+    return by_host(cast("ASGIApp", app), leading) if leading else cast("ASGIApp", app)
 
 
-def _stage(sockets: Sockets) -> ASGIRouteHandler:
-    """Mount one stage: its socket at ``/{stage}``, its management API below."""
-    prefix = "/" + sockets.gateway.api.stage.name
+def _by_stage(sockets: Sequence[Sockets]) -> dict[str, list[Sockets]]:
+    stages: dict[str, list[Sockets]] = {}
+    for one in sockets:
+        stages.setdefault(one.gateway.api.stage.name, []).append(one)
+    return stages
+
+
+def _mount(prefix: str, app: ASGIApp) -> ASGIRouteHandler:
+    """Mount an application that reads ``raw_path`` itself."""
 
     @asgi(prefix, is_mount=True, copy_scope=False)
-    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
-        rest = _raw_path(scope)[len(prefix) :]
-        if scope["type"] == ScopeType.WEBSOCKET:
-            if rest in {"", "/"}:
-                await sockets.serve(scope, receive, send)
-            else:
-                await _refuse_upgrade(receive, send)
-        elif (decoded := rest.replace("%40", "@")).startswith(PREFIX):
-            await manage(sockets, decoded[len(PREFIX) :], scope, receive, send)
-        else:
-            await respond(send, _UPGRADE_REQUIRED if rest in {"", "/"} else FORBIDDEN)
+    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
 
-    return stage
+    return mounted
 
 
 def _public_path(path: str, stream: str, sockets: Sockets) -> ASGIRouteHandler:
@@ -86,7 +106,7 @@ def _public_path(path: str, stream: str, sockets: Sockets) -> ASGIRouteHandler:
     @asgi(path, copy_scope=False)
     async def front_door(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.WEBSOCKET:
-            await respond(send, _UPGRADE_REQUIRED)
+            await respond(send, UPGRADE_REQUIRED)
             return
         query = scope["query_string"]
         scope["query_string"] = b"stream=" + quote(stream).encode() + (b"&" + query if query else b"")
@@ -107,14 +127,14 @@ def _mounted(prefix: str, app: ASGIApp, *, keep_prefix: bool = False) -> ASGIRou
     return mounted
 
 
-def _root(tables: Tables, page: Path | None) -> ASGIRouteHandler:
+def _root(tables: Tables, page: Path | None, access: Access) -> ASGIRouteHandler:
     """Serve ``/``: DynamoDB to whoever names an operation of it, the page to everybody else."""
     loaded = False
 
     @asgi("/", copy_scope=False)
     async def root(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
-            await _refuse_upgrade(receive, send)
+            await refuse_upgrade(receive, send)
             return
         headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         if (target := headers.get("x-amz-target")) is not None:
@@ -122,7 +142,13 @@ def _root(tables: Tables, page: Path | None) -> ASGIRouteHandler:
             if not loaded:
                 await tables.load()
                 loaded = True
-            status, own_headers, body = tables.answer(target, await read_body(receive), headers)
+            request_body = await read_body(receive)
+            try:
+                access.check_tables(target, scope, request_body)
+            except AccessFault as fault:
+                status, own_headers, body = 400, _REFUSED_BY_TABLES, table_refusal(fault)
+            else:
+                status, own_headers, body = tables.answer(target, request_body, headers)
             raw = [(name.lower().encode(), value.encode()) for name, value in own_headers.items()]
             raw.append((b"content-length", b"%d" % len(body)))
             await send({"type": "http.response.start", "status": status, "headers": raw})
@@ -170,12 +196,7 @@ def _file(page: Path | None, rest: str) -> Response[bytes] | File:
 async def _nowhere(socket: WebSocket[None, None, State], rest: str) -> None:  # noqa: ARG001 # Litestar hands it over
     """Refuse an upgrade at a path that is no stage."""
     await socket.receive()
-    await refuse(socket.send, FORBIDDEN.status, FORBIDDEN.body)
-
-
-async def _refuse_upgrade(receive: Receive, send: Send) -> None:
-    await receive()
-    await refuse(send, FORBIDDEN.status, FORBIDDEN.body)
+    await refuse(socket.send, FORBIDDEN.status, FORBIDDEN.body, error=FORBIDDEN.error)
 
 
 def _raw_path(scope: Scope) -> str:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from local.authorizers import SOURCE
 from local.declarations import Declarations, listed
+from local.declared_integrations import read_http, read_mock
+from local.declared_limits import read_keys, read_throttle
 from local.intrinsics import text_of
-from local.stack import Authorizer, LambdaIntegration, Route, Stage, Throttle, UnsupportedIntegration, WebSocketApi
+from local.models import fault_of
+from local.stack import (
+    Authorizer,
+    LambdaIntegration,
+    MockIntegration,
+    Route,
+    Stage,
+    UnsupportedIntegration,
+    WebSocketApi,
+)
 from local.template_errors import NoWebSocketApi, ReferenceFault, ResourceFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from local.declared_functions import DeclaredFunctions
+    from local.stack import Integration
 
 _API = "AWS::ApiGatewayV2::Api"
 #: The longest that the gateway waits for an integration, in milliseconds (API Gateway's quotas).
 _LONGEST_TIMEOUT_MS = 29_000
-#: What an account has where a stage says only half: requests a second, and at once (API Gateway's quotas).
-_ACCOUNT_THROTTLE = Throttle(rate=10_000.0, burst=5_000)
 
 
 def read_apis(declarations: Declarations, functions: DeclaredFunctions) -> tuple[WebSocketApi, ...]:
@@ -71,6 +83,7 @@ class _ApiReader:
                 f"The {subject} {listed(keys)} of {logical_id} will answer Internal server error: "
                 f"integrations of type {kind} are not emulated."
             )
+        key_source = declarations.text(logical_id, "ApiKeySelectionExpression")
         if not routes:
             declarations.warnings.append(f"The API {logical_id} has no routes.")
         return WebSocketApi(
@@ -80,6 +93,8 @@ class _ApiReader:
             selection=selection,
             stage=self._stage,
             routes=routes,
+            api_keys=read_keys(declarations, self._id, self._stage.name),
+            key_from="authorizer" if "usageIdentifierKey" in (key_source or "") else "header",
         )
 
     def _parts(self, kind: str) -> Iterator[str]:
@@ -110,7 +125,7 @@ class _ApiReader:
             raise ResourceFault(f"the stage {first} has no StageName", ("Resources", first))
         trail = ("Resources", first, "Properties", "RouteSettings")
         settings = declarations.mapping(first, "RouteSettings")
-        throttles = {key: _throttle(setting, (*trail, key)) for key, setting in settings.items()}
+        throttles = {key: read_throttle(setting, (*trail, key)) for key, setting in settings.items()}
         default = declarations.mapping(first, "DefaultRouteSettings")
         return Stage(
             name=name,
@@ -118,7 +133,7 @@ class _ApiReader:
                 variable: text_of(value, f"the stage variable {variable}")
                 for variable, value in declarations.mapping(first, "StageVariables").items()
             },
-            throttle=_throttle(default, ("Resources", first, "Properties", "DefaultRouteSettings")),
+            throttle=read_throttle(default, ("Resources", first, "Properties", "DefaultRouteSettings")),
             route_throttles={key: throttle for key, throttle in throttles.items() if throttle},
         )
 
@@ -143,9 +158,28 @@ class _ApiReader:
             two_way=answers or declarations.text(logical_id, "RouteResponseSelectionExpression") is not None,
             authorizer=authorizer,
             api_key_required=declarations.flag(logical_id, "ApiKeyRequired"),
+            model=self._read_model(logical_id, key) if isinstance(integration, MockIntegration) else None,
         )
 
-    def _read_target(self, logical_id: str, key: str) -> LambdaIntegration | UnsupportedIntegration | None:
+    def _read_model(self, logical_id: str, key: str) -> Mapping[str, Any] | None:
+        """Read the schema that a route's messages must obey: the first model that it names, whatever its key."""
+        named = [*self._declarations.mapping(logical_id, "RequestModels").values()]
+        if not named:
+            return None
+        for part in self._parts("Model"):
+            if self._declarations.text(part, "Name") == named[0]:
+                schema = self._declarations.value(part, "Schema")
+                schema = json.loads(schema) if isinstance(schema, str) else schema
+                if (fault := fault_of(schema)) is not None:
+                    trail = ("Resources", part, "Properties", "Schema")
+                    raise ResourceFault(f"the schema of the model {part} is none: {fault}", trail)
+                return dict(schema)
+        raise ReferenceFault(
+            f"the route {key} wants the model {named[0]!r}, which is none of {self._logical_id}",
+            ("Resources", logical_id, "Properties", "RequestModels"),
+        )
+
+    def _read_target(self, logical_id: str, key: str) -> Integration | None:
         target = self._declarations.text(logical_id, "Target")
         if target is None:
             return None
@@ -158,22 +192,26 @@ class _ApiReader:
             ("Resources", logical_id, "Properties", "Target"),
         )
 
-    def _read_integration(self, logical_id: str, key: str) -> LambdaIntegration | UnsupportedIntegration | None:
+    def _read_integration(self, logical_id: str, key: str) -> Integration | None:
         declarations = self._declarations
         kind = declarations.text(logical_id, "IntegrationType")
-        if kind == "MOCK" and key in {"$connect", "$disconnect"}:
-            return None  # it answers 200 by itself, and so does a route without an integration
-        if kind != "AWS_PROXY":
+        if kind == "MOCK":
+            return read_mock(declarations, logical_id, self._parts("IntegrationResponse"))
+        timeout = declarations.number(logical_id, "TimeoutInMillis", default=_LONGEST_TIMEOUT_MS)
+        timeout = min(timeout, _LONGEST_TIMEOUT_MS) / 1_000
+        if kind not in {"AWS_PROXY", "HTTP_PROXY"}:
             self._unsupported.setdefault(kind or "of no type", []).append(key)
             return UnsupportedIntegration(f"integrations of type {kind} are not emulated")
         uri = declarations.text(logical_id, "IntegrationUri")
         if uri is None:
             raise ResourceFault(f"the integration {logical_id} has no IntegrationUri", ("Resources", logical_id))
+        uri = self._with_variables(uri)
+        if kind == "HTTP_PROXY":
+            return read_http(declarations, logical_id, uri, timeout)
         function = self._function(uri, logical_id, f"the route {key}", "IntegrationUri")
         if (reason := self._functions.unrunnable.get(function)) is not None:
             return UnsupportedIntegration(f"the function {function} cannot run here: {reason}")
-        timeout = declarations.number(logical_id, "TimeoutInMillis", default=_LONGEST_TIMEOUT_MS)
-        return LambdaIntegration(function, timeout=min(timeout, _LONGEST_TIMEOUT_MS) / 1_000)
+        return LambdaIntegration(function, timeout=timeout)
 
     def _read_authorizer(self, logical_id: str, key: str) -> Any:  # noqa: ANN401 - what Route takes, or an UnsupportedIntegration
         declarations = self._declarations
@@ -205,30 +243,26 @@ class _ApiReader:
             return UnsupportedIntegration(f"the authorizer's function {function} cannot run here: {reason}")
         sources = declarations.items(part, "IdentitySource")
         texts = (text_of(source, f"an identity source of {part}") for source in sources)
-        return Authorizer(part, function, tuple(source for text in texts for source in text.split(",") if source))
+        found = tuple(source.strip() for text in texts for source in text.split(",") if source.strip())
+        for source in found:
+            if SOURCE.fullmatch(source) is None:
+                raise ResourceFault(
+                    f"{source!r} is no identity source; there are route.request.header.NAME, "
+                    "route.request.querystring.NAME, stageVariables.NAME and context.NAME",
+                    ("Resources", part, "Properties", "IdentitySource"),
+                )
+        return Authorizer(part, function, found)
 
-    def _function(self, uri: str, logical_id: str, who: str, key: str) -> str:
+    def _with_variables(self, uri: str) -> str:
         for variable, value in self._stage.variables.items():
             uri = uri.replace(f"${{stageVariables.{variable}}}", value)
-        function = self._functions.invoked_by(uri)
+        return uri
+
+    def _function(self, uri: str, logical_id: str, who: str, key: str) -> str:
+        function = self._functions.invoked_by(self._with_variables(uri))
         if function is None:
             raise ReferenceFault(
                 f"{who} invokes {uri!r}, and no function of this template has that name or ARN",
                 ("Resources", logical_id, "Properties", key),
             )
         return function
-
-
-def _throttle(settings: Mapping[str, Any], trail: tuple[str, ...]) -> Throttle | None:
-    if not isinstance(settings, dict):
-        raise ResourceFault("the settings of a route must be a mapping", trail)
-    rate, burst = settings.get("ThrottlingRateLimit"), settings.get("ThrottlingBurstLimit")
-    if rate is None and burst is None:
-        return None
-    try:
-        return Throttle(
-            rate=_ACCOUNT_THROTTLE.rate if rate is None else float(rate),
-            burst=_ACCOUNT_THROTTLE.burst if burst is None else int(burst),
-        )
-    except (TypeError, ValueError) as error:
-        raise ResourceFault("ThrottlingRateLimit and ThrottlingBurstLimit must be numbers", trail) from error

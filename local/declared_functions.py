@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.code import folder_of_path, folder_of_text, import_folders
 from local.declarations import Declarations, listed
+from local.declared_roles import read_roles
 from local.intrinsics import text_of
 from local.stack import Function
 from local.template_errors import ResourceFault, Trail
@@ -49,6 +50,7 @@ class DeclaredFunctions:
         """
         layers = _read_layers(declarations, cache=cache)
         queued = _read_invoke_configs(declarations)
+        roles = read_roles(declarations)
         elsewhere: dict[str, list[str]] = {}
         functions = cls()
         for logical_id in declarations.of("AWS::Lambda::Function"):
@@ -72,7 +74,13 @@ class DeclaredFunctions:
                 environment=_environment_of(declarations, logical_id),
                 async_retries=retries,
                 async_max_age=max_age,
+                role=roles.get(declarations.text(logical_id, "Role") or ""),
             )
+        declarations.warnings.extend(
+            f"The role {role} of {function.logical_id} is not in the template: whatever that function does is allowed."
+            for function in functions.runnable.values()
+            if function.role is None and (role := declarations.text(function.logical_id, "Role")) is not None
+        )
         declarations.warnings.extend(
             f"{listed(logical_ids)} cannot run here: {reason}. Whatever invokes that gets an error."
             for reason, logical_ids in _by_reason(functions.unrunnable).items()

@@ -26,12 +26,42 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nobody is let in: an HTTP status, what the body says, and the value of ``x-amzn-ErrorType`` if it has one."""
+
+    status: int
+    message: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer the upgrade with an HTTP status and a JSON body."""
+    """
+    Answer the upgrade with an HTTP status and a JSON body.
+
+    ``error`` is the value of ``x-amzn-ErrorType`` (none where a function refused), ``request_id`` that of
+    ``x-amz-apigw-id``.
+    """
 
     connection_id: str
     status: int
     body: bytes
+    error: str | None = None
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Call an HTTP backend; report ``fetched`` or ``failed`` with ``invocation``."""
+
+    invocation: int
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    timeout: float
+    route_key: str
+    connection_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +97,6 @@ class Answer:
     error: str | None = None
 
 
-Effect = Invoke | Accept | Refuse | Send | Close | Log
+Effect = Invoke | Fetch | Accept | Refuse | Send | Close | Log
 #: Why there is no answer: the function raised or ended, could not be run, or took too long.
 Fault = Literal["error", "missing", "timeout"]

@@ -21,21 +21,37 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _encode = msgspec.json.Encoder().encode
 #: Headers of the upgrade that an authorizer sees and ``$connect`` does not.
 _HOP_BY_HOP = ("connection", "upgrade", "content-length")
+_UPGRADE = (("Connection", "upgrade"), ("content-length", "0"), ("Upgrade", "websocket"))
+#: The order of ``identity`` in events of 2018 to 2021, which showed every member; the API key's come before.
+_IDENTITY = (
+    *("apiKey", "apiKeyId", "cognitoIdentityPoolId", "cognitoIdentityId", "principalOrgId"),
+    *("cognitoAuthenticationType", "userArn", "userAgent", "accountId", "caller", "sourceIp", "accessKey"),
+    *("cognitoAuthenticationProvider", "user"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A client's upgrade request. ``headers`` keep the client's casing and order; ``query`` is the raw query string."""
+    """
+    A client's upgrade request.
+
+    ``headers`` keep the client's casing and order; ``query`` and ``path`` are raw, as they were sent.
+    """
 
     headers: Sequence[tuple[str, str]]
     query: str
     source_ip: str
     domain_name: str
+    path: str = "/"
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its casing."""
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    def parameter(self, name: str) -> str | None:
+        """Return the last value of a query parameter."""
+        return dict(parse_qsl(self.query, keep_blank_values=True)).get(name)
 
 
 @dataclass(slots=True)
@@ -60,8 +76,30 @@ def connect_event(caller: Caller, handshake: Handshake, *, request_id: str, trac
     event.update(_query_maps(handshake.query))
     if caller.stage_variables:
         event["stageVariables"] = dict(caller.stage_variables)
-    event["requestContext"] = _context(caller, route_key="$connect", kind="CONNECT", request_id=request_id, now=now)
+    event["requestContext"] = context_of(caller, route_key="$connect", kind="CONNECT", request_id=request_id, now=now)
     event["isBase64Encoded"] = False
+    return _encode(event)
+
+
+def authorizer_event(
+    caller: Caller, handshake: Handshake, *, method_arn: str, request_id: str, trace_id: str, now: float
+) -> bytes:
+    """
+    Make the input of a Lambda REQUEST authorizer.
+
+    It shows three headers that ``$connect`` does not, and stage variables even where there are none.
+    """
+    kept = [(key, value) for key, value in handshake.headers if key.lower() not in _HOP_BY_HOP]
+    single, multi = _header_maps([*kept, *_UPGRADE, *_forwarding(handshake, trace_id)])
+    event: dict[str, Any] = {
+        "type": "REQUEST",
+        "methodArn": method_arn,
+        "headers": single,
+        "multiValueHeaders": multi,
+        **_query_maps(handshake.query),
+        "stageVariables": dict(caller.stage_variables),
+        "requestContext": context_of(caller, route_key="$connect", kind="CONNECT", request_id=request_id, now=now),
+    }
     return _encode(event)
 
 
@@ -70,7 +108,7 @@ def message_event(caller: Caller, body: str, *, route_key: str, request_id: str,
     event: dict[str, Any] = {}
     if caller.stage_variables:
         event["stageVariables"] = dict(caller.stage_variables)
-    event["requestContext"] = _context(
+    event["requestContext"] = context_of(
         caller, route_key=route_key, kind="MESSAGE", request_id=request_id, now=now, message_id=message_id
     )
     event["body"] = body
@@ -84,7 +122,7 @@ def disconnect_event(caller: Caller, *, code: int, reason: str, request_id: str,
     event: dict[str, Any] = {"headers": headers, "multiValueHeaders": {key: [value] for key, value in headers.items()}}
     if caller.stage_variables:
         event["stageVariables"] = dict(caller.stage_variables)
-    event["requestContext"] = _context(
+    event["requestContext"] = context_of(
         caller, route_key="$disconnect", kind="DISCONNECT", request_id=request_id, now=now, closed=(code, reason)
     )
     event["isBase64Encoded"] = False
@@ -97,6 +135,12 @@ def identity_of(handshake: Handshake) -> dict[str, str]:
     identity = {} if user_agent is None else {"userAgent": user_agent}
     identity["sourceIp"] = handshake.source_ip
     return identity
+
+
+def with_more_identity(identity: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Add what a signature or an API key tells about a client, in the order in which events show it."""
+    known = {**identity, **more}
+    return {key: known[key] for key in _IDENTITY if key in known}
 
 
 def clf_time(now: float) -> str:
@@ -133,7 +177,7 @@ def _query_maps(query: str) -> dict[str, Any]:
     }
 
 
-def _context(
+def context_of(
     caller: Caller,
     *,
     route_key: str,
@@ -143,6 +187,7 @@ def _context(
     message_id: str | None = None,
     closed: tuple[int, str] | None = None,
 ) -> dict[str, Any]:
+    """Make ``requestContext``; ``closed`` is the code and the reason of the end of a connection."""
     context: dict[str, Any] = {"routeKey": route_key}
     if closed is not None:
         context["disconnectStatusCode"] = closed[0]

@@ -2,43 +2,42 @@
 The rules of the gateway, without input or output.
 
 One ``Gateway`` is one stage of one WebSocket API. What happens comes in through its methods (``opened``,
-``received``, ``answered``, ``failed``, ``closed``, ``posted``, ``looked``, ``deleted``, ``woken``), what is to be done
-comes out as effects in the order in which they are to be done. Time, ids and randomness are arguments; no rule needs a
-socket or a sleep to be tested.
+``received``, ``answered``, ``fetched``, ``failed``, ``closed``, ``posted``, ``looked``, ``deleted``, ``woken``), what
+is to be done comes out as effects in the order in which they are to be done. Time, ids and randomness are arguments;
+no rule needs a socket or a sleep to be tested.
 
 A connection's life::
 
-    opened ──▶ connecting ──answered 2xx──▶ open ──closed, deleted, idle, too old──▶ forgotten, after one $disconnect
-                    └──────answered else, failed──▶ refused, without a $disconnect
+    opened ──▶ authorized ──▶ connecting ──answered 2xx──▶ open ──closed, deleted, idle, too old──▶ forgotten,
+          └──────────┴─────────────┴──answered else, failed──▶ refused                    after one $disconnect
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
-from local.effects import Accept, Answer, Close, Effect, Fault, Invoke, Log, Refuse, Send
-from local.events import Caller, Handshake, connect_event, disconnect_event, identity_of, message_event
-from local.ids import Ids, is_connection_id
+from local import answers
+from local.admission import SERVER_ERROR, Admission, Upgrade
+from local.alarms import Alarms
+from local.calls import Call, Calls
+from local.effects import Accept, Close, Effect, Fault, Log, Refusal, Refuse, Send
+from local.events import Caller, Handshake, connect_event, context_of, disconnect_event, identity_of, message_event
+from local.ids import Ids
+from local.integrations import render
 from local.limits import Choices, Limits
+from local.models import obeys
 from local.proxy import read_answer, subprotocol_of
 from local.selection import compile_selection
-from local.stack import LambdaIntegration, Throttle, UnsupportedIntegration
-from local.throttling import Bucket
+from local.stack import LambdaIntegration, MockIntegration, UnsupportedIntegration
+from local.throttling import Throttles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from random import Random
 
+    from local.admission import Verify
+    from local.effects import Answer
     from local.stack import Route, WebSocketApi
-
-_SERVER_ERROR = "Internal server error"
-_TIMED_OUT = "Endpoint request timed out"
-_FORBIDDEN = "Forbidden"
 
 
 @dataclass(slots=True)
@@ -46,19 +45,18 @@ class _Connection:
     caller: Caller
     host: int
     last_active_at: float
+    #: Until the client is accepted or refused.
+    upgrade: Upgrade | None
+    heard_at: float
     open: bool = False
 
 
-@dataclass(slots=True)
-class _Invocation:
-    kind: Literal["connect", "message"]
-    connection_id: str
-    route: Route
-    request_id: str
-
-
 class Gateway:
-    """One stage of one WebSocket API: who is connected, and what follows from what happens."""
+    """
+    One stage of one WebSocket API: who is connected, and what follows from what happens.
+
+    ``verify`` checks the signature of an upgrade request where ``$connect`` asks for AWS_IAM; without it nobody passes.
+    """
 
     def __init__(
         self,
@@ -66,27 +64,23 @@ class Gateway:
         *,
         region: str,
         random: Random,
+        account_id: str = "000000000000",
         limits: Limits | None = None,
         choices: Choices | None = None,
+        verify: Verify | None = None,
     ) -> None:
         self.api = api
         self.limits = limits or Limits()
         self.choices = choices or Choices()
-        self._region = region
         self._random = random
         self._ids = Ids(region, random)
         self._select = compile_selection(api.selection)
         self._connections: dict[str, _Connection] = {}
-        self._invocations: dict[int, _Invocation] = {}
-        self._next_invocation = 1
-        self._alarms: list[tuple[float, int, Callable[[float], list[Effect]]]] = []
-        self._next_alarm = 0
-        # Answers are awaited in order of asking for each length of wait, so a queue for each is sorted by itself.
-        self._awaited: dict[float, deque[tuple[float, int]]] = {}
-        self._stage_bucket = _bucket(api.stage.throttle)
-        self._route_buckets = {key: Bucket(t.rate, t.burst) for key, t in api.stage.route_throttles.items()}
-        self._account_bucket = Bucket(self.limits.rate, self.limits.burst) if self.limits.rate else None
-        self._connects_bucket = Bucket(self.limits.connects, self.limits.connects) if self.limits.connects else None
+        self._calls = Calls(longest=self.limits.integration, variables=api.stage.variables)
+        self._alarms = Alarms()
+        self._throttles = Throttles(api, self.limits)
+        arn = f"arn:{partition_of(region)}:execute-api:{region}:{account_id}:{api.id}/{api.stage.name}/$connect"
+        self._admission = Admission(api, self._throttles, choices=self.choices, arn=arn, verify=verify)
 
     @property
     def connected(self) -> int:
@@ -100,8 +94,8 @@ class Gateway:
         connection_id, host = self._ids.connection(now)
         while connection_id in self._connections:
             connection_id, host = self._ids.connection(now)
-        if self._is_throttled("$connect", now) or (self._connects_bucket and not self._connects_bucket.takes(now)):
-            return connection_id, [Refuse(connection_id, 429, _body("Too Many Requests"))]
+        trace_id = f"Root=1-{int(now):08x}-{self._random.getrandbits(96):024x}"
+        upgrade = Upgrade(handshake, self._ids.request(now), trace_id, now)
         caller = Caller(
             connection_id=connection_id,
             connected_at=now,
@@ -111,26 +105,73 @@ class Gateway:
             identity=identity_of(handshake),
             stage_variables=self.api.stage.variables,
         )
-        self._connections[connection_id] = _Connection(caller, host, now)
+        self._connections[connection_id] = _Connection(caller, host, now, upgrade, now)
+        if (refusal := self._admission.turn_away(handshake, now)) is not None:
+            return connection_id, self._refuse(connection_id, refusal)
         route = self.api.routes.get("$connect")
-        if route is None or route.integration is None:
+        if route is None:
             return connection_id, self._accept(connection_id, None, now)
-        request_id = self._ids.request(now)
-        trace_id = f"Root=1-{int(now):08x}-{self._random.getrandbits(96):024x}"
-        event = connect_event(caller, handshake, request_id=request_id, trace_id=trace_id, now=now)
-        return connection_id, self._invoke("connect", connection_id, route, event, request_id, now)
+        question = self._admission.question(caller, upgrade, route)
+        if isinstance(question, Refusal):
+            return connection_id, self._refuse(connection_id, question)
+        if question is None:
+            return connection_id, self._admit(connection_id, upgrade, route, now)
+        return connection_id, [self._calls.ask(caller, route, question, upgrade.request_id, now)]
+
+    def _authorized(self, waiting: Call, payload: bytes, now: float) -> list[Effect]:
+        connection = self._connections[waiting.connection_id]
+        upgrade = connection.upgrade
+        if upgrade is None:  # pragma: no cover # an authorizer is asked before anybody is accepted
+            return []
+        refusal, said = self._admission.verdict(connection.caller, upgrade, payload)
+        if refusal is not None:
+            return [*self._refuse(waiting.connection_id, refusal), Log(f"$connect: {said}")]
+        return self._admit(waiting.connection_id, upgrade, waiting.route, now)
+
+    def _admit(self, connection_id: str, upgrade: Upgrade, route: Route, now: float) -> list[Effect]:
+        """Go on with a client that is authorized."""
+        caller = self._connections[connection_id].caller
+        if (refusal := self._admission.check_key(caller, upgrade, route, now)) is not None:
+            return self._refuse(connection_id, refusal)
+        integration = route.integration
+        if integration is None:
+            return self._accept(connection_id, None, now)
+        if isinstance(integration, MockIntegration):
+            return self._decide(connection_id, integration.status, None, now)
+        if not isinstance(integration, LambdaIntegration):
+            return self._start("connect", caller, route, b"", upgrade.request_id, now)
+        known = caller.authorizer
+        if known is not None:
+            # Only the event of $connect tells how long the authorizer took.
+            caller.authorizer = {**known, "integrationLatency": round((now - upgrade.at) * 1000)}
+        event = connect_event(
+            caller, upgrade.handshake, request_id=upgrade.request_id, trace_id=upgrade.trace_id, now=upgrade.at
+        )
+        caller.authorizer = known
+        return self._start("connect", caller, route, event, upgrade.request_id, now)
 
     def _accept(self, connection_id: str, subprotocol: str | None, now: float) -> list[Effect]:
         connection = self._connections[connection_id]
         connection.open = True
-        connection.last_active_at = now
-        self._alarm(now + self.limits.idle, lambda at: self._idle(connection_id, at))
-        self._alarm(connection.caller.connected_at + self.limits.life, lambda at: self._too_old(connection_id, at))
+        connection.upgrade = None
+        connection.last_active_at = connection.heard_at = now
+        self._alarms.set(now + self.limits.idle + self.choices.idle_late_by, lambda at: self._idle(connection_id, at))
+        life_ends_at = connection.caller.connected_at + self.limits.life
+        self._alarms.set(life_ends_at, lambda at: self._too_old(connection_id, at))
         return [Accept(connection_id, subprotocol)]
 
-    def _refuse(self, connection_id: str, status: int, message: str) -> list[Effect]:
-        del self._connections[connection_id]
-        return [Refuse(connection_id, status, _body(message))]
+    def _refuse(self, connection_id: str, refusal: Refusal) -> list[Effect]:
+        upgrade = self._connections.pop(connection_id).upgrade
+        request_id = upgrade.request_id if upgrade is not None else ""
+        return [Refuse(connection_id, refusal.status, answers.body(refusal.message), refusal.error, request_id)]
+
+    def _decide(self, connection_id: str, status: int, subprotocol: str | None, now: float) -> list[Effect]:
+        """Accept or refuse by the status that a ``$connect`` integration answered with."""
+        if 200 <= status < 300:  # noqa: PLR2004 # what success means in HTTP
+            return self._accept(connection_id, subprotocol, now)
+        if status < 200:  # noqa: PLR2004 # no answer to a client yet; 101 would be the gateway's own
+            return self._refuse(connection_id, Refusal(502, answers.SERVER_ERROR, SERVER_ERROR.error))
+        return self._refuse(connection_id, Refusal(status, answers.refusal_text(status)))
 
     # Messages from the client
 
@@ -139,7 +180,7 @@ class Gateway:
         connection = self._connections.get(connection_id)
         if connection is None or not connection.open:
             return []
-        connection.last_active_at = now
+        connection.last_active_at = connection.heard_at = now
         if isinstance(message, bytes):
             return self._hang_up(connection_id, 1003, self.choices.refusal_reason, now)
         if len(message) > self.limits.message or len(message.encode()) > self.limits.message:
@@ -151,23 +192,48 @@ class Gateway:
         route = self._route_for(message)
         request_id = self._ids.request(now)
         if route is None:
-            return [self._error_frame(connection_id, _FORBIDDEN, request_id)]
-        if self._is_throttled(route.key, now):
+            return [self._error_frame(connection_id, answers.FORBIDDEN, request_id)]
+        if self._throttles.refuse(route.key, now):
             return [self._error_frame(connection_id, self.choices.throttled_message, request_id)]
-        if route.integration is None:
-            return [
-                self._error_frame(connection_id, _SERVER_ERROR, request_id),
-                Log(f"route {route.key} has no integration"),
-            ]
-        event = message_event(
+        integration = route.integration
+        if isinstance(integration, LambdaIntegration):
+            event = message_event(
+                connection.caller,
+                message,
+                route_key=route.key,
+                request_id=request_id,
+                message_id=self._ids.message(now, connection.host),
+                now=now,
+            )
+            return self._start("message", connection.caller, route, event, request_id, now)
+        if isinstance(integration, MockIntegration):
+            return self._mock(connection, route, integration, message, request_id, now)
+        return self._start("message", connection.caller, route, message.encode(), request_id, now)
+
+    def _mock(
+        self,
+        connection: _Connection,
+        route: Route,
+        integration: MockIntegration,
+        message: str,
+        request_id: str,
+        now: float,
+    ) -> list[Effect]:
+        connection_id = connection.caller.connection_id
+        message_id = self._ids.message(now, connection.host)
+        if route.model is not None and not obeys(message, route.model):
+            return [Send(connection_id, answers.bad_request_frame(connection_id, message_id))]
+        if not route.two_way or not integration.response:
+            return []
+        context = context_of(
             connection.caller,
-            message,
             route_key=route.key,
+            kind="MESSAGE",
             request_id=request_id,
-            message_id=self._ids.message(now, connection.host),
             now=now,
+            message_id=message_id,
         )
-        return self._invoke("message", connection_id, route, event, request_id, now)
+        return self._send(connection_id, render(integration.response, context).encode(), now)
 
     def pinged(self, connection_id: str, now: float) -> None:
         """Take note of a client's ping frame."""
@@ -181,81 +247,98 @@ class Gateway:
         route = None if key is None or key.startswith("$") else self.api.routes.get(key)
         return route or self.api.routes.get("$default")
 
-    def _is_throttled(self, route_key: str, now: float) -> bool:
-        buckets = (self._account_bucket, self._route_buckets.get(route_key, self._stage_bucket))
-        return any(bucket is not None and not bucket.takes(now) for bucket in buckets)
-
-    # Functions
+    # Integrations
 
     def answered(self, invocation: int, payload: bytes, now: float) -> list[Effect]:
         """Take what a function returned."""
-        waiting = self._invocations.pop(invocation, None)
+        waiting = self._calls.take(invocation)
         if waiting is None or waiting.connection_id not in self._connections:
             return []
+        if waiting.kind == "authorize":
+            return self._authorized(waiting, payload, now)
         answer = read_answer(payload)
         if waiting.kind == "connect":
             return self._connect_answered(waiting, answer, now)
         return self._message_answered(waiting, payload, answer, now)
 
-    def _connect_answered(self, waiting: _Invocation, answer: dict[str, Any] | None, now: float) -> list[Effect]:
+    def _connect_answered(self, waiting: Call, answer: dict[str, Any] | None, now: float) -> list[Effect]:
         connection_id = waiting.connection_id
         if answer is None or "statusCode" not in answer:
             return [
-                *self._refuse(connection_id, 502, _SERVER_ERROR),
+                *self._refuse(connection_id, Refusal(502, answers.SERVER_ERROR, SERVER_ERROR.error)),
                 Log("$connect: the function's answer is malformed: it needs a statusCode and no unknown members"),
             ]
-        status = answer["statusCode"]
-        if 200 <= status < 300:  # noqa: PLR2004 # what success means in HTTP
-            return self._accept(connection_id, subprotocol_of(answer), now)
-        return self._refuse(connection_id, status, _refusal_text(status))
+        return self._decide(connection_id, answer["statusCode"], subprotocol_of(answer), now)
 
     def _message_answered(
-        self, waiting: _Invocation, payload: bytes, answer: dict[str, Any] | None, now: float
+        self, waiting: Call, payload: bytes, answer: dict[str, Any] | None, now: float
     ) -> list[Effect]:
         connection_id = waiting.connection_id
         if answer is None:
-            if payload == b"null":
+            if payload == b"null" and not self.choices.null_is_an_error:
                 return []
             return [
-                self._error_frame(connection_id, _SERVER_ERROR, waiting.request_id),
+                self._error_frame(connection_id, answers.SERVER_ERROR, waiting.request_id),
                 Log(f"route {waiting.route.key}: the function's answer is malformed: {payload[:200]!r}"),
             ]
         body = answer.get("body")
         if not waiting.route.two_way or not isinstance(body, str) or body == "":
             return []
-        self._connections[connection_id].last_active_at = now
-        return [Send(connection_id, body.encode())]
+        return self._send(connection_id, body.encode(), now)
 
-    def failed(self, invocation: int, fault: Fault, now: float) -> list[Effect]:  # noqa: ARG002 # every input has its instant
-        """Take that a function raised or ended (``error``), could not be run (``missing``), or took too long."""
-        waiting = self._invocations.pop(invocation, None)
+    def fetched(self, invocation: int, status: int, body: bytes, now: float) -> list[Effect]:
+        """Take what an HTTP backend answered."""
+        waiting = self._calls.take(invocation)
         if waiting is None or waiting.connection_id not in self._connections:
             return []
         if waiting.kind == "connect":
+            return self._decide(waiting.connection_id, status, None, now)
+        if not waiting.route.two_way or not body:
+            return []
+        return self._send(waiting.connection_id, body, now)
+
+    def failed(self, invocation: int, fault: Fault, now: float, payload: bytes = b"") -> list[Effect]:  # noqa: ARG002 # every input has its instant
+        """
+        Take that an integration failed.
+
+        A function raised or ended (``error``, ``payload`` says how), could not be run (``missing``), or took too long.
+        """
+        waiting = self._calls.take(invocation)
+        if waiting is None or waiting.connection_id not in self._connections:
+            return []
+        return self._without_answer(waiting, fault, payload)
+
+    def _without_answer(self, waiting: Call, fault: Fault, payload: bytes) -> list[Effect]:
+        if waiting.kind == "authorize":
+            refusal = self._admission.fault(payload) if fault == "error" else SERVER_ERROR
+            return self._refuse(waiting.connection_id, refusal)
+        text = answers.TIMED_OUT if fault == "timeout" else answers.SERVER_ERROR
+        if waiting.kind == "connect":
             status = {"error": 502, "missing": 500, "timeout": self.choices.connect_timeout_status}[fault]
-            return self._refuse(waiting.connection_id, status, _TIMED_OUT if fault == "timeout" else _SERVER_ERROR)
-        text = _TIMED_OUT if fault == "timeout" else _SERVER_ERROR
+            return self._refuse(waiting.connection_id, Refusal(status, text, SERVER_ERROR.error))
         return [self._error_frame(waiting.connection_id, text, waiting.request_id)]
 
-    def _invoke(
+    def _start(
         self,
         kind: Literal["connect", "message"],
-        connection_id: str,
+        caller: Caller,
         route: Route,
         event: bytes,
         request_id: str,
         now: float,
     ) -> list[Effect]:
-        invocation = self._next_invocation
-        self._next_invocation += 1
-        self._invocations[invocation] = _Invocation(kind, connection_id, route, request_id)
+        """Run a route's integration; ``event`` is the message itself where that is no function."""
+        connection_id = caller.connection_id
+        upgrade = self._connections[connection_id].upgrade
+        started = self._calls.start(
+            kind, caller, route, event, request_id, now, handshake=upgrade.handshake if upgrade is not None else None
+        )
+        if started is not None:
+            return [started]
         integration = route.integration
-        if not isinstance(integration, LambdaIntegration):
-            reason = integration.reason if isinstance(integration, UnsupportedIntegration) else "no integration"
-            return [*self.failed(invocation, "missing", now), Log(f"route {route.key}: {reason}")]
-        wait = min(integration.timeout, self.limits.integration)
-        self._expect(invocation, now + wait, wait)
-        return [Invoke(invocation, integration.function, event, route.key, connection_id)]
+        reason = integration.reason if isinstance(integration, UnsupportedIntegration) else "it has no integration"
+        call = Call(kind, connection_id, route, request_id)
+        return [*self._without_answer(call, "missing", b""), Log(f"route {route.key}: {reason}")]
 
     # The end of a connection
 
@@ -278,21 +361,20 @@ class Gateway:
 
     def _disconnect(self, connection: _Connection, code: int, reason: str, now: float) -> list[Effect]:
         route = self.api.routes.get("$disconnect")
-        if route is None or not isinstance(route.integration, LambdaIntegration):
+        if route is None:
             return []
-        event = disconnect_event(
-            connection.caller, code=code, reason=reason, request_id=self._ids.request(now), now=now
-        )
-        # Nobody sees what the function answers, so nothing waits for it: number 0 is never in the table.
-        return [Invoke(0, route.integration.function, event, "$disconnect", connection.caller.connection_id)]
+        request_id = self._ids.request(now)
+        event = disconnect_event(connection.caller, code=code, reason=reason, request_id=request_id, now=now)
+        told = self._calls.tell(connection.caller, route, event, request_id, now)
+        return [] if told is None else [told]
 
     def _idle(self, connection_id: str, now: float) -> list[Effect]:
         connection = self._connections.get(connection_id)
         if connection is None:
             return []
-        ends_at = connection.last_active_at + self.limits.idle
+        ends_at = connection.last_active_at + self.limits.idle + self.choices.idle_late_by
         if now < ends_at:
-            self._alarm(ends_at, lambda at: self._idle(connection_id, at))
+            self._alarms.set(ends_at, lambda at: self._idle(connection_id, at))
             return []
         return self._hang_up(connection_id, 1001, "Going away", now)
 
@@ -307,94 +389,59 @@ class Gateway:
         """Take a POST to ``@connections``; ``unread`` is how many bytes the client has not taken yet."""
         connection = self._connections.get(connection_id)
         if connection is None or not connection.open:
-            return self._absent(connection_id), []
+            return answers.absent(connection_id), []
         if len(message) > self.limits.message:
-            return Answer(413, _body("Payload Too Large"), "PayloadTooLargeException"), []
-        if self._account_bucket is not None and not self._account_bucket.takes(now):
-            return Answer(429, _body("Limit Exceeded"), "LimitExceededException"), []
-        if unread > self.limits.backlog:
-            return Answer(429, _body("Limit Exceeded"), "LimitExceededException"), []
+            return answers.TOO_LARGE, []
+        if unread > self.limits.backlog or self._throttles.refuse_post(now):
+            return answers.LIMITED, []
         connection.last_active_at = now
-        return Answer(200), [Send(connection_id, message)]
+        if self.choices.mend_text and not message.isascii():
+            message = message.decode(errors="replace").encode()
+        return answers.POSTED, [Send(connection_id, message)]
 
     def looked(self, connection_id: str) -> Answer:
         """Take a GET of ``@connections``."""
         connection = self._connections.get(connection_id)
         if connection is None or not connection.open:
-            return self._absent(connection_id)
-        identity = connection.caller.identity
-        view = {
-            "connectedAt": _iso_time(connection.caller.connected_at),
-            "identity": {"sourceIp": identity["sourceIp"], "userAgent": identity.get("userAgent")},
-            "lastActiveAt": _iso_time(connection.last_active_at),
-        }
-        return Answer(200, msgspec.json.encode(view))
+            return answers.absent(connection_id)
+        posts_count = self.choices.post_moves_last_active
+        return answers.view(connection.caller, connection.last_active_at if posts_count else connection.heard_at)
 
     def deleted(self, connection_id: str, now: float) -> tuple[Answer, list[Effect]]:
         """Take a DELETE of ``@connections``."""
         connection = self._connections.get(connection_id)
         if connection is None or not connection.open:
-            return self._absent(connection_id), []
+            return answers.absent(connection_id), []
         frame = (self.choices.deleted_code, self.choices.deleted_reason)
         told = (1000, "Connection Closed Normally")
-        return Answer(204), self._hang_up(connection_id, *frame, now, seen=told)
-
-    def _absent(self, connection_id: str) -> Answer:
-        if is_connection_id(connection_id):
-            return Answer(410, b"", "GoneException")
-        return Answer(400, _body(f"Invalid connectionId: {connection_id}"), "BadRequestException")
+        return answers.DELETED, self._hang_up(connection_id, *frame, now, seen=told)
 
     # Time
 
     def next_alarm(self) -> float | None:
         """Return the instant at which ``woken`` should be called next, or ``None``."""
-        instants = [queue[0][0] for queue in self._awaited.values() if queue]
-        if self._alarms:
-            instants.append(self._alarms[0][0])
-        return min(instants, default=None)
+        alarm, due = self._alarms.next(), self._calls.next()
+        if alarm is None or due is None:
+            return due if alarm is None else alarm
+        return min(alarm, due)
 
     def woken(self, now: float) -> list[Effect]:
         """Do what time demands: end what is idle, too old or too slow."""
         effects: list[Effect] = []
-        for queue in self._awaited.values():
-            while queue and (queue[0][0] <= now or queue[0][1] not in self._invocations):
-                effects += self.failed(queue.popleft()[1], "timeout", now)
-        while self._alarms and self._alarms[0][0] <= now:
-            _, _, ring = heapq.heappop(self._alarms)
-            effects += ring(now)
-        return effects
-
-    def _alarm(self, at: float, ring: Callable[[float], list[Effect]]) -> None:
-        self._next_alarm += 1
-        heapq.heappush(self._alarms, (at, self._next_alarm, ring))
-
-    def _expect(self, invocation: int, at: float, wait: float) -> None:
-        queue = self._awaited.setdefault(wait, deque())
-        while queue and queue[0][1] not in self._invocations:
-            queue.popleft()
-        queue.append((at, invocation))
+        for invocation in self._calls.lost(now):
+            effects += self.failed(invocation, "timeout", now)
+        return effects + self._alarms.ring(now)
 
     # Frames
 
+    def _send(self, connection_id: str, text: bytes, now: float) -> list[Effect]:
+        self._connections[connection_id].last_active_at = now
+        return [Send(connection_id, text)]
+
     def _error_frame(self, connection_id: str, message: str, request_id: str) -> Send:
-        # The spacing is the gateway's own: one blank after "message":, none after the other colons.
-        text = f'{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}'
-        return Send(connection_id, text.encode())
+        return Send(connection_id, answers.error_frame(message, connection_id, request_id))
 
 
-def _bucket(throttle: Throttle | None) -> Bucket | None:
-    return Bucket(throttle.rate, throttle.burst) if throttle is not None else None
-
-
-def _body(message: str) -> bytes:
-    return msgspec.json.encode({"message": message})
-
-
-def _refusal_text(status: int) -> str:
-    return {401: "Unauthorized", 403: _FORBIDDEN}.get(status, _SERVER_ERROR if status >= 500 else _FORBIDDEN)  # noqa: PLR2004 # HTTP's classes
-
-
-def _iso_time(at: float) -> str:
-    from datetime import UTC, datetime  # noqa: PLC0415 # only a GET needs it
-
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def partition_of(region: str) -> str:
+    """Return the first part of ARNs in a region."""
+    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
+#: Longest URL of an upgrade request, scheme and host included: 4,096 characters (quotas page).
+LONGEST_URL = 4_096
+#: Largest answer of an authorizer: 8 KB (quotas page).
+LARGEST_POLICY = 8_192
+
+
 class UnknownLimit(ValueError):
-    """``--limit`` names a limit that there is not, or gives it a value that it cannot have."""
+    """``--limit`` or ``--choice`` names one that there is not, or gives it a value that it cannot have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,10 @@ class Limits:
     #: Processes a function may have at once. AWS's default is 1,000 for an account; a laptop has fewer cores.
     concurrency: int = 10
 
+    def with_account_quotas(self) -> Limits:
+        """Switch on what an account has in a region unless AWS raised it (quotas page)."""
+        return replace(self, connects=500, rate=10_000, burst=5_000)
+
     def with_settings(self, settings: dict[str, str]) -> Limits:
         """
         Replace the limits that ``settings`` names, as ``--limit`` gives them.
@@ -70,19 +84,76 @@ DURATIONS = ("life", "idle", "integration")
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What AWS does not document and nobody has reported for certain: each is a choice that can be changed."""
+    """
+    What AWS does not document and nobody has reported for certain: what ``--choice NAME=VALUE`` can set.
 
+    Each default is the likeliest of what is known; ``tests/conformance/README.md`` says which fact each stands for.
+    """
+
+    #: Whether permessage-deflate is agreed to where a client offers it. AWS does; off makes frames readable on the way.
+    compression: bool = True
     #: Whether a client's ping counts as activity. Reports contradict each other; most say that only messages count.
     ping_resets_idle: bool = False
+    #: How many seconds late an idle connection is closed. The one capture was 3.9 s late; here nobody has to wait.
+    idle_late_by: float = 0.0
+    #: Whether a post to a connection moves its ``lastActiveAt``. It does keep the connection alive either way.
+    post_moves_last_active: bool = True
     #: The text of the frame that a throttled message gets. REST APIs say this.
     throttled_message: str = "Too Many Requests"
-    #: The reason in a close frame with 1003 or 1009. No capture shows one.
+    #: The reason in a close frame with 1002, 1003, 1007 or 1009. No capture shows one.
     refusal_reason: str = ""
     #: What the client reads when DELETE @connections closes its socket. Only the function's side was captured.
     deleted_code: int = 1000
     deleted_reason: str = ""
     #: Answer to a ``$connect`` that exceeds its integration timeout; REST APIs say 504.
     connect_timeout_status: int = 504
+    #: Answer to a URL of more than 4,096 characters; the quota is documented, the status is HTTP's own for it.
+    long_url_status: int = 414
+    #: The message for a client that an authorizer's policy denies; REST APIs have a longer one.
+    denied_message: str = "Forbidden"
+    #: Whether a function that answers a message with ``null`` gets the client an error frame.
+    null_is_an_error: bool = False
+    #: Whether a post that is no UTF-8 arrives with replacement characters; else as it is, and clients hang up (1007).
+    mend_text: bool = True
+
+    def with_settings(self, settings: dict[str, str]) -> Choices:
+        """
+        Replace the choices that ``settings`` names, as ``--choice`` gives them.
+
+        Truth values are written ``on`` and ``off``.
+
+        Raises:
+            UnknownLimit: For a name that is none of these, or a value that is not of its kind.
+        """
+        known = {field.name: field for field in fields(self)}
+        changed: dict[str, bool | float | str] = {}
+        for name, text in settings.items():
+            if name not in known:
+                raise UnknownLimit(f"no such choice: {name!r}; there are {', '.join(known)}")
+            changed[name] = _READERS[str(known[name].type)](name, text)
+        return replace(self, **changed)  # type: ignore[arg-type] # the names were looked up above
+
+
+def _switch(name: str, text: str) -> bool:
+    words = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+    if text.strip().lower() not in words:
+        raise UnknownLimit(f"choice {name}: {text!r} is neither on nor off")
+    return words[text.strip().lower()]
+
+
+def _amount(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UnknownLimit(f"choice {name}: {text!r} is no number") from error
+
+
+_READERS: dict[str, Callable[[str, str], bool | float | str]] = {
+    "bool": _switch,
+    "int": lambda name, text: int(_amount(name, text)),
+    "float": _amount,
+    "str": lambda _, text: text,
+}
 
 
 def _duration(name: str, text: str) -> float:

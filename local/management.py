@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 from uuid import uuid4
 
+from local.access import AccessFault, refusal
 from local.effects import Answer
 
 if TYPE_CHECKING:
     from litestar.types import HTTPRequestEvent, Receive, Scope, Send
 
+    from local.access import Access
     from local.sockets import Sockets
 
 PREFIX = "/@connections/"
@@ -18,12 +20,25 @@ _NOT_ALLOWED = Answer(405, b'{"message":"Method Not Allowed"}', "MethodNotAllowe
 FORBIDDEN = Answer(403, b'{"message":"Forbidden"}', "ForbiddenException")
 
 
-async def manage(sockets: Sockets, connection_id: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one call; ``connection_id`` is what stands behind ``/@connections/``, decoded or not."""
+async def manage(
+    sockets: Sockets, access: Access, connection_id: str, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """
+    Serve one call of whoever may make it.
+
+    ``connection_id`` is what stands behind ``/@connections/``, decoded or not.
+    """
     connection_id = unquote(connection_id)
+    body = await read_body(receive)
+    api = sockets.gateway.api
+    try:
+        access.check_management(api.id, api.stage.name, connection_id, scope, body)
+    except AccessFault as fault:
+        await respond(send, refusal(fault))
+        return
     match scope["method"]:  # type: ignore[typeddict-item] # an HTTP scope has a method
         case "POST":
-            answer = sockets.post(connection_id, await read_body(receive))
+            answer = sockets.post(connection_id, body)
         case "GET":
             answer = sockets.gateway.looked(connection_id)
         case "DELETE":

@@ -36,9 +36,26 @@ class UpSettings(BaseSettings):
     limit: dict[str, str] = Field(
         default={}, description="NAME=VALUE: a limit of the gateway, such as life=20s or concurrency=4; repeatable."
     )
+    choice: dict[str, str] = Field(
+        default={}, description="NAME=VALUE: how the gateway does what AWS does not document; repeatable."
+    )
+    quotas: Literal["off", "aws"] = Field(
+        default="off", description="aws: the account's quotas of connections and requests a second hold."
+    )
+    strict: CliToggleFlag[bool] = Field(
+        default=False, description="Do not start when a route has an integration that is not emulated."
+    )
     region: str = Field(default="us-east-1", description="The region that everything is said to be in.")
     access_key_id: str = Field(default="test", description="The local administrator's access key.")
     secret_access_key: str = Field(default="test", description="Its secret.")
+    unsigned: CliToggleFlag[bool] = Field(
+        default=False, description="Do not check signatures: whoever names no function's key is the administrator."
+    )
+    no_iam: CliToggleFlag[bool] = Field(default=False, description="Let every function do everything.")
+    alias: dict[str, str] = Field(
+        default={},
+        description="HOST=API: a host that functions hard-wire, such as ws.example.com, leads to that API; repeatable.",
+    )
     runtime: Literal["pipe", "api", "inline"] = Field(
         default="pipe",
         description="How functions run: in processes over a pipe, in processes behind the Runtime API, "

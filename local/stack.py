@@ -41,6 +41,24 @@ class LambdaIntegration:
 
 
 @dataclass(frozen=True, slots=True)
+class MockIntegration:
+    """A MOCK integration: ``status`` by its request template, ``response`` the template of what it answers."""
+
+    status: int = 200
+    response: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpIntegration:
+    """An HTTP_PROXY integration; ``parameters`` are its RequestParameters, ``timeout`` seconds (at most 29)."""
+
+    url: str
+    method: str = "POST"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 29.0
+
+
+@dataclass(frozen=True, slots=True)
 class UnsupportedIntegration:
     """An integration that the emulator cannot run; its route answers ``Internal server error`` and logs ``reason``."""
 
@@ -49,27 +67,50 @@ class UnsupportedIntegration:
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """A Lambda REQUEST authorizer on ``$connect``."""
+    """A Lambda REQUEST authorizer on ``$connect``; ``timeout`` is seconds."""
 
     logical_id: str
     function: str
     identity_sources: tuple[str, ...] = ()
+    timeout: float = 29.0
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that clients may show for one stage, with the throttle of its usage plan."""
+
+    id: str
+    value: str
+    throttle: Throttle | None = None
+
+
+Integration = LambdaIntegration | MockIntegration | HttpIntegration | UnsupportedIntegration
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What one route key leads to. Without an integration ``$connect`` and ``$disconnect`` simply succeed."""
+    """
+    What one route key leads to. Without an integration ``$connect`` and ``$disconnect`` simply succeed.
+
+    ``model`` is the JSON schema that a message must obey; the gateway looks at it before MOCK integrations only.
+    """
 
     key: str
-    integration: LambdaIntegration | UnsupportedIntegration | None
+    integration: Integration | None
     two_way: bool = False
     authorizer: Authorizer | Literal["AWS_IAM"] | None = None
     api_key_required: bool = False
+    model: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketApi:
-    """One WebSocket API with its stage. ``id`` is ten lower-case letters and digits, the same at every start."""
+    """
+    One WebSocket API with its stage. ``id`` is ten lower-case letters and digits, the same at every start.
+
+    ``api_keys`` are the keys of the stage's usage plans by their values; ``key_from`` says where a client's key is
+    read: from its ``x-api-key`` header, or from the ``usageIdentifierKey`` that the authorizer returns.
+    """
 
     logical_id: str
     id: str
@@ -77,11 +118,32 @@ class WebSocketApi:
     selection: str
     stage: Stage
     routes: Mapping[str, Route]
+    api_keys: Mapping[str, ApiKey] = field(default_factory=dict)
+    key_from: Literal["header", "authorizer"] = "header"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """
+    What a function may do: the documents of its policies, as IAM has them and with every intrinsic resolved.
+
+    ``managed`` are the names of policies that are AWS's own, or of another stack; ``boundary`` is the document of its
+    permissions boundary.
+    """
+
+    name: str
+    policies: tuple[Mapping[str, Any], ...] = ()
+    managed: tuple[str, ...] = ()
+    boundary: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One Lambda function. ``code`` and ``layers`` are absolute folders, ``timeout`` and ``async_max_age`` seconds."""
+    """
+    One Lambda function. ``code`` and ``layers`` are absolute folders, ``timeout`` and ``async_max_age`` seconds.
+
+    Without a ``role`` (the template has none for it) nobody can say what it may do.
+    """
 
     logical_id: str
     name: str
@@ -95,6 +157,7 @@ class Function:
     environment: Mapping[str, str] = field(default_factory=dict)
     async_retries: int = 2
     async_max_age: float = 21_600.0
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)

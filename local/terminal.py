@@ -20,9 +20,14 @@ def print_start(settings: UpSettings, stack: Stack, origin: str) -> None:
     """Say what was started and where, and what of the template is not emulated."""
     own = stack.own
     lines = [f"tickwire {version('tickwire')}: {stack.path}", ""]
+    taken: set[str] = set()
     for api in stack.apis:
-        lines.append(_row("WebSocket", f"ws://{origin}/{api.stage.name}", f"{api.name}: {' '.join(api.routes)}"))
-        lines.append(_row("Management", f"http://{origin}/{api.stage.name}/@connections/{{id}}"))
+        # The first of several with a stage of one name has the short path.
+        path = f"{api.id}/{api.stage.name}" if api.stage.name in taken else api.stage.name
+        taken.add(api.stage.name)
+        lines.append(_row("WebSocket", f"ws://{origin}/{path}", f"{api.name}: {' '.join(api.routes)}"))
+        lines.append(_row("Management", f"http://{origin}/{path}/@connections/{{id}}"))
+    lines += [_row("Alias", host, api) for host, api in settings.alias.items()]
     if own is not None:
         lines += [_row(name.capitalize(), f"ws://{origin}{path}") for name, path in own.streams.items()]
         if own.page is not None:
@@ -35,6 +40,10 @@ def print_start(settings: UpSettings, stack: Stack, origin: str) -> None:
     if own is not None and own.providers:
         lines.append(_row("Prices", _PRICES.get(settings.providers, settings.providers)))
     lines.append(_row("Credentials", f"{settings.access_key_id} / {settings.secret_access_key}", settings.region))
+    if settings.unsigned:
+        lines.append(_row("Signatures", "are not checked"))
+    if settings.no_iam or settings.runtime == "inline":
+        lines.append(_row("Permissions", "are not checked: every function may do everything"))
     lines += ["", *(f"  ! {warning}" for warning in stack.warnings)]
     lines.append("  Ctrl-C stops all of it.")
     print("\n".join(lines), flush=True)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from local.limits import Limits
+    from local.stack import ApiKey, Throttle, WebSocketApi
+
 
 class Bucket:
     """A token bucket that starts full: ``rate`` tokens a second, at most ``burst`` of them. Instants are seconds."""
@@ -23,3 +29,38 @@ class Bucket:
             return False
         self._tokens -= 1
         return True
+
+
+class Throttles:
+    """All buckets of one stage: the account's, the stage's, its routes', and those of its API keys."""
+
+    def __init__(self, api: WebSocketApi, limits: Limits) -> None:
+        self._account = Bucket(limits.rate, limits.burst) if limits.rate else None
+        self._connects = Bucket(limits.connects, limits.connects) if limits.connects else None
+        self._stage = _bucket(api.stage.throttle)
+        self._routes = {key: _bucket(throttle) for key, throttle in api.stage.route_throttles.items()}
+        self._keys = {key.value: _bucket(key.throttle) for key in api.api_keys.values()}
+
+    def refuse(self, route_key: str, now: float) -> bool:
+        """Say whether one more request for a route is too many."""
+        if self._account is not None and not self._account.takes(now):
+            return True
+        own = self._routes.get(route_key, self._stage)
+        return own is not None and not own.takes(now)
+
+    def refuse_connection(self, now: float) -> bool:
+        """Say whether one more connection is too many."""
+        return self.refuse("$connect", now) or (self._connects is not None and not self._connects.takes(now))
+
+    def refuse_post(self, now: float) -> bool:
+        """Say whether one more call of the management API is too many."""
+        return self._account is not None and not self._account.takes(now)
+
+    def refuse_key(self, key: ApiKey, now: float) -> bool:
+        """Say whether one more use of an API key is too many for its usage plan."""
+        bucket = self._keys.get(key.value)
+        return bucket is not None and not bucket.takes(now)
+
+
+def _bucket(throttle: Throttle | None) -> Bucket | None:
+    return Bucket(throttle.rate, throttle.burst) if throttle is not None else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -16,28 +15,34 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, cast
 
-import uvicorn
 import uvloop
 
+from local.access import Access
 from local.app import create_app
+from local.certificates import Certificates
+from local.code import cache_folder
 from local.exchange import Exchange, exchange
+from local.front import Front
 from local.functions import Functions, InitFailed
 from local.gateway import Gateway
+from local.guards import guard_invoke
+from local.hosts import BadAlias, Hosts, read_aliases
 from local.invoke_api import invoke_api
-from local.limits import Limits, UnknownLimit
+from local.limits import Choices, Limits, UnknownLimit
 from local.replay import BadRecording
 from local.schedules import BadSchedule, Schedules
 from local.selection import BadExpression
-from local.sockets import HttpProtocol, SocketProtocol, Sockets
+from local.socket_protocol import SocketProtocol
+from local.sockets import Sockets
+from local.stack import UnsupportedIntegration
 from local.tables import TableRefused, Tables
 from local.template import read_template
 from local.template_errors import TemplateError
 from local.terminal import print_line, print_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Coroutine, Mapping
 
-    from litestar import Litestar
     from litestar.types import ASGIApp
 
     from local.settings import UpSettings
@@ -55,7 +60,7 @@ class CannotStart(Exception):
 
 
 #: Why ``tickwire up`` does not start, or stops: each is one sentence for the user.
-REFUSALS = (CannotStart, TemplateError, UnknownLimit, BadExpression, BadSchedule, TableRefused, BadRecording)
+REFUSALS = (CannotStart, BadAlias, TemplateError, UnknownLimit, BadExpression, BadSchedule, TableRefused, BadRecording)
 
 
 def find_template(settings: UpSettings) -> Path:
@@ -93,50 +98,10 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server with our signals, our word when it listens, and our farewell before it closes."""
-
-    def __init__(self, app: Litestar, *, started: Callable[[], None], stopping: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=HttpProtocol,
-                ws=SocketProtocol,
-                loop="none",
-                lifespan="off",
-                ws_ping_interval=None,
-                ws_per_message_deflate=False,
-                server_header=False,
-                date_header=False,
-                access_log=False,
-                log_config=None,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self._tell_started = started
-        self._tell_stopping = stopping
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to us."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
-        await super().startup(sockets)
-        self._tell_started()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say so, then close."""
-        self._tell_stopping()
-        await super().shutdown(sockets)
-
-
 class Emulator:
     """Everything of one template, running on one port."""
 
-    def __init__(self, settings: UpSettings, stack: Stack, origin: str, limits: Limits) -> None:
+    def __init__(self, settings: UpSettings, stack: Stack, origin: str, limits: Limits, choices: Choices) -> None:
         self.settings = settings
         self.stack = stack
         self.origin = origin
@@ -150,9 +115,26 @@ class Emulator:
         }
         self._exchange = exchange_for(settings, stack)
         self.described = self._on_these_providers(stack.functions)
+        aliases = read_aliases(settings.alias, _api_names(stack))
+        self._hosts = Hosts(region=settings.region, api_ids=[api.id for api in stack.apis], aliases=aliases)
+        self._access = Access(
+            administrator=(settings.access_key_id, settings.secret_access_key),
+            functions=self.described.values(),
+            region=settings.region,
+            account_id=stack.account_id,
+            signed=not settings.unsigned,
+            limited=not settings.no_iam,
+            other_regions=self._hosts.regions,
+        )
+        self._certificates = Certificates(cache_folder(os.environ) / "certificates", accepts=self._hosts.is_ours)
+        # Functions in this very process share its environment, and so the administrator's keys.
+        keys = {} if settings.runtime == "inline" else self._access.credentials()
         self._functions = Functions(
-            self.described.values(),
-            environment=self.environment,
+            [
+                replace(one, environment={**keys.get(name, {}), **one.environment})
+                for name, one in self.described.items()
+            ],
+            environment=self.environment | trust_and_proxy(self._certificates, origin),
             region=settings.region,
             runtime=settings.runtime,
             python=str(settings.python) if settings.python else None,
@@ -161,7 +143,18 @@ class Emulator:
         )
         random = SystemRandom()
         self._sockets = [
-            Sockets(Gateway(api, region=settings.region, random=random, limits=limits), self._functions)
+            Sockets(
+                Gateway(
+                    api,
+                    region=settings.region,
+                    account_id=stack.account_id,
+                    random=random,
+                    limits=limits,
+                    choices=choices,
+                    verify=self._access.verify_upgrade,
+                ),
+                self._functions,
+            )
             for api in stack.apis
         ]
         self._tables = Tables(region=settings.region, account_id=stack.account_id)
@@ -169,8 +162,13 @@ class Emulator:
         self._work: set[asyncio.Task[None]] = set()
         self._failure: CannotStart | None = None
         # One process serves one set of limits, so they may stand on the class.
-        SocketProtocol.max_frame = limits.frame
-        SocketProtocol.max_message = limits.message
+        SocketProtocol.configure(
+            frame=limits.frame,
+            message=limits.message,
+            compression=choices.compression,
+            refusal_reason=choices.refusal_reason,
+            long_url_status=choices.long_url_status,
+        )
 
     def _on_these_providers(self, functions: Mapping[str, Function]) -> dict[str, Function]:
         """Point the settings that the template names at the simulated exchange."""
@@ -194,11 +192,19 @@ class Emulator:
         app = create_app(
             sockets=self._sockets,
             tables=self._tables,
-            invoke_api=invoke_api(self._functions),
+            invoke_api=guard_invoke(cast("ASGIApp", invoke_api(self._functions)), self._access, self._functions.arn_of),
             exchange=cast("ASGIApp | None", self._exchange),
             own=self.stack.own,
+            access=self._access,
+            hosts=self._hosts.apis,
         )
-        server = _Server(app, started=lambda: self._begin(self._become_ready(server)), stopping=self._stop)
+        server = Front(
+            app,
+            hosts=self._hosts,
+            tls=self._certificates.context,
+            started=lambda: self._begin(self._become_ready(server)),
+            stopping=self._stop,
+        )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _leave, server)
@@ -210,10 +216,12 @@ class Emulator:
             await server.serve(sockets=[listener])
         finally:
             await self._functions.close()
+            for sockets in self._sockets:
+                await sockets.close()
         if self._failure is not None:
             raise self._failure
 
-    async def _become_ready(self, server: _Server) -> None:
+    async def _become_ready(self, server: Front) -> None:
         """Print where everything is, begin the schedules, and tell who waits for it."""
         await self._tables.load()
         print_start(self.settings, self.stack, self.origin)
@@ -288,7 +296,27 @@ def exchange_for(settings: UpSettings, stack: Stack) -> Exchange | None:
     return exchange(recordings=folder)
 
 
-def _leave(server: _Server) -> None:
+def trust_and_proxy(certificates: Certificates, origin: str) -> dict[str, str]:
+    """Return what makes a function's process reach AWS's hosts here, and believe that they are AWS's."""
+    bundle = str(certificates.bundle())
+    proxy = f"http://{origin}"
+    return {
+        "AWS_CA_BUNDLE": bundle,
+        "SSL_CERT_FILE": bundle,
+        "REQUESTS_CA_BUNDLE": bundle,
+        "HTTPS_PROXY": proxy,
+        "https_proxy": proxy,
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }
+
+
+def _api_names(stack: Stack) -> dict[str, str]:
+    """Return the ids of the APIs by everything that one may call them."""
+    return {name: api.id for api in stack.apis for name in (api.name, api.id, api.logical_id)}
+
+
+def _leave(server: Front) -> None:
     if server.should_exit:
         server.force_exit = True
     server.should_exit = True
@@ -311,13 +339,26 @@ def up(settings: UpSettings) -> None:
     """
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
     path = find_template(settings)
-    limits = Limits().with_settings(settings.limit)
+    limits = Limits().with_account_quotas() if settings.quotas == "aws" else Limits()
+    limits = limits.with_settings(settings.limit)
+    choices = Choices().with_settings(settings.choice)
     with listen(settings.port) as listener:
         origin = f"{_HOST}:{listener.getsockname()[1]}"
         stack = read_template(path, parameters=settings.parameter, address=origin, region=settings.region)
+        if settings.strict:
+            _refuse_unsupported(stack)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings, stack, origin, limits, listener))
+            runner.run(_run(settings, stack, origin, limits, choices, listener))
 
 
-async def _run(settings: UpSettings, stack: Stack, origin: str, limits: Limits, listener: socket.socket) -> None:
-    await Emulator(settings, stack, origin, limits).run(listener)
+def _refuse_unsupported(stack: Stack) -> None:
+    for api in stack.apis:
+        for route in api.routes.values():
+            if isinstance(route.integration, UnsupportedIntegration):
+                raise CannotStart(f"--strict: the route {route.key} of {api.logical_id}: {route.integration.reason}")
+
+
+async def _run(
+    settings: UpSettings, stack: Stack, origin: str, limits: Limits, choices: Choices, listener: socket.socket
+) -> None:
+    await Emulator(settings, stack, origin, limits, choices).run(listener)

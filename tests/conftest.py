@@ -1,4 +1,4 @@
-"""One running system for all tests that leave it as they found it."""
+"""What kind each test is of, and one running system for all tests that leave it as they found it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,32 @@ from tests.end_to_end.running import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: Suites that hold one real thing (DynamoDB as moto has it, a socket, TLS, a server) to what its port promises.
+CONTRACT = {
+    "test_candles",
+    "test_certificates",
+    "test_claims",
+    "test_connect",
+    "test_connections",
+    "test_exchange_control",
+    "test_hosts",
+    "test_pool",
+    "test_snapshots",
+    "test_tables",
+    "test_tables_like_moto",
+    "test_transport",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark contract and property tests: what is left is a unit test, without socket, clock or AWS."""
+    for item in items:
+        if item.path.stem in CONTRACT:
+            item.add_marker(pytest.mark.contract)
+        called = getattr(item, "obj", None)
+        if hasattr(called, "hypothesis") or "hypothesis" in type(getattr(called, "__self__", None)).__module__:
+            item.add_marker(pytest.mark.property)
 
 
 @pytest.fixture(scope="session")

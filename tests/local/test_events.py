@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from local.events import Caller, Handshake, clf_time, connect_event, disconnect_event, message_event
+from local.events import Caller, Handshake, authorizer_event, clf_time, connect_event, disconnect_event, message_event
 
 OURS = sorted(Path(__file__).parent.parent.joinpath("events").glob("*.json"))
 SHARED = os.environ.get("TICKWIRE_SHARED")
@@ -97,6 +97,39 @@ def test_an_event_equals_its_capture_member_for_member(path):
 @pytest.mark.skipif(not SHARED, reason="TICKWIRE_SHARED names no folder of captured events")
 def test_the_captures_are_there():
     assert len(CAPTURES) >= 5
+
+
+@pytest.mark.skipif(not SHARED, reason="TICKWIRE_SHARED names no folder of captured events")
+def test_an_authorizers_input_equals_its_capture():
+    captured = read(Path(SHARED, "gateway", "events", "awsdocs-authorizer-2023.json"))
+    context = captured["requestContext"]
+    context["requestTime"] = clf_time(context["requestTimeEpoch"] / 1000)
+    caller = Caller(
+        connection_id=context["connectionId"],
+        connected_at=context["connectedAt"] / 1000,
+        api_id=context["apiId"],
+        stage=context["stage"],
+        domain_name=context["domainName"],
+        identity=context["identity"],
+    )
+    added = {"Connection", "content-length", "Upgrade"}
+    added |= {"X-Amzn-Trace-Id", "X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"}
+    sent = [(key, value) for key, value in captured["headers"].items() if key not in added]
+    handshake = Handshake(
+        headers=[("Upgrade", "WebSocket"), ("connection", "keep-alive, Upgrade"), *reversed(sent)],
+        query=urlencode(captured["multiValueQueryStringParameters"], doseq=True),
+        source_ip=captured["headers"]["X-Forwarded-For"],
+        domain_name=context["domainName"],
+    )
+    made = authorizer_event(
+        caller,
+        handshake,
+        method_arn=captured["methodArn"],
+        request_id=context["requestId"],
+        trace_id=captured["headers"]["X-Amzn-Trace-Id"],
+        now=context["requestTimeEpoch"] / 1000 + 0.0001,
+    )
+    assert ordered(json.loads(made)) == ordered(captured)
 
 
 def test_repeated_headers_keep_every_value_and_show_the_last():

@@ -47,6 +47,13 @@ class TestHandshake:
         assert (refusal.connection_id, refusal.status) == (connection_id, status)
         assert set(json.loads(refusal.body)) == {"message"}
 
+    @pytest.mark.parametrize("status", [100, 101, 199])
+    def test_a_status_that_ends_nothing_is_502(self, status):
+        subject = gateway(*ALL)
+        _, [invoke] = subject.opened(handshake(), NOW)
+        [refusal] = subject.answered(invoke.invocation, answer(statusCode=status), NOW)
+        assert refusal.status == 502
+
     def test_a_status_in_a_string_is_taken(self):
         subject = gateway(*ALL)
         connection_id, [invoke] = subject.opened(handshake(), NOW)
@@ -60,7 +67,8 @@ class TestHandshake:
         subject = gateway(*ALL)
         connection_id, [invoke] = subject.opened(handshake(), NOW)
         refusal, log = subject.answered(invoke.invocation, payload, NOW)
-        assert refusal == Refuse(connection_id, 502, b'{"message":"Internal server error"}')
+        assert (refusal.connection_id, refusal.status) == (connection_id, 502)
+        assert refusal.body == b'{"message":"Internal server error"}'
         assert isinstance(log, Log)
 
     @pytest.mark.parametrize(("fault", "status"), [("error", 502), ("missing", 500), ("timeout", 504)])
@@ -336,4 +344,4 @@ def test_waiting_invocations_do_not_pile_up():
     for at in range(1000):
         [invoke] = subject.received(connection_id, "x", NOW + at / 100)
         subject.answered(invoke.invocation, b"null", NOW + at / 100)
-    assert sum(len(queue) for queue in subject._awaited.values()) <= 1
+    assert len(subject._calls._patience) <= 1

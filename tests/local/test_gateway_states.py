@@ -1,14 +1,28 @@
 """Any order of opening, messages, answers, posts, closes and time keeps the gateway's promises."""
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
 from local.effects import Accept, Close, Invoke, Refuse, Send
 from local.limits import Limits
+from local.stack import Authorizer, Stage, Throttle
 from tests.local.gateways import NOW, answer, gateway, handshake, route
 
-LIMITS = Limits(life=100.0, idle=30.0, integration=10.0)
+LIMITS = Limits(life=100.0, idle=30.0, integration=10.0, backlog=100)
+THROTTLE = Throttle(rate=0.1, burst=1)
+ALLOW = {"principalId": "me", "policyDocument": {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}
 
 
 class Gateways(RuleBasedStateMachine):
@@ -17,8 +31,13 @@ class Gateways(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        routes = (route("$connect"), route("$disconnect"), route("$default", two_way=True), route("quiet"))
-        self.subject = gateway(*routes, limits=LIMITS)
+        connect = replace(route("$connect"), authorizer=Authorizer("Door", "Door"))
+        routes = (connect, route("$disconnect"), route("$default", two_way=True), route("quiet"))
+        stage = Stage("live", route_throttles={"quiet": THROTTLE})
+        self.subject = gateway(*routes, stage=stage, limits=LIMITS)
+        self.connecting: list[Invoke] = []
+        self.authorized: set[str] = set()
+        self.quiet = 0
         self.now = NOW
         self.opened_at: dict[str, float] = {}
         self.accepted: set[str] = set()
@@ -30,6 +49,7 @@ class Gateways(RuleBasedStateMachine):
         pending = []
         for effect in effects:
             if isinstance(effect, Accept):
+                assert effect.connection_id in self.authorized
                 assert effect.connection_id not in self.accepted
                 assert effect.connection_id not in self.ended
                 self.accepted.add(effect.connection_id)
@@ -46,7 +66,11 @@ class Gateways(RuleBasedStateMachine):
             elif isinstance(effect, Invoke) and effect.route_key == "$disconnect":
                 assert effect.connection_id in self.accepted
                 self.disconnects[effect.connection_id] = self.disconnects.get(effect.connection_id, 0) + 1
+            elif isinstance(effect, Invoke) and effect.route_key == "$connect":
+                assert effect.function == "Door" or effect.connection_id in self.authorized
+                self.connecting.append(effect)
             elif isinstance(effect, Invoke):
+                self.quiet += effect.route_key == "quiet"
                 pending.append(effect)
         return multiple(*pending)
 
@@ -55,24 +79,54 @@ class Gateways(RuleBasedStateMachine):
         self.now += 7
         return self.see(self.subject.woken(self.now))
 
+    @initialize(target=connections)
+    def begin(self):
+        return self.open_and_accept()
+
+    @rule(target=connections)
+    def open_and_accept(self):
+        connection_id = self.open()
+        for _ in range(2):
+            self.connecting.insert(0, self.connecting.pop())
+            self.answer_a_handshake(allows=True, status=200)
+        assert connection_id in self.accepted
+        return connection_id
+
     @rule(target=connections)
     def open(self):
         connection_id, effects = self.subject.opened(handshake(), self.now)
         assert connection_id not in self.opened_at, "an id was given twice"
         self.opened_at[connection_id] = self.now
-        self.connecting = [effect for effect in effects if isinstance(effect, Invoke)]
         self.see(effects)
         return connection_id
 
-    @rule(status=st.sampled_from([200, 200, 200, 403]))
-    def answer_the_newest_handshake(self, status):
-        for invoke in getattr(self, "connecting", []):
-            self.see(self.subject.answered(invoke.invocation, answer(statusCode=status), self.now))
-        self.connecting = []
+    @precondition(lambda self: self.connecting)
+    @rule(allows=st.sampled_from([True, True, True, False]), status=st.sampled_from([200, 200, 200, 403]))
+    def answer_a_handshake(self, allows, status):
+        invoke = self.connecting.pop(0)
+        if invoke.function == "Door":
+            if allows:
+                self.authorized.add(invoke.connection_id)
+            payload = answer(**ALLOW) if allows else b"{}"
+        else:
+            payload = answer(statusCode=status)
+        self.see(self.subject.answered(invoke.invocation, payload, self.now))
+
+    @precondition(lambda self: self.connecting)
+    @rule(payload=st.sampled_from([b"", b'{"errorMessage":"Unauthorized"}']))
+    def fail_a_handshake(self, payload):
+        invoke = self.connecting.pop(0)
+        self.see(self.subject.failed(invoke.invocation, "error", self.now, payload))
+        assert invoke.connection_id not in self.accepted
 
     @rule(target=invocations, connection=connections, text=st.sampled_from(["x", '{"action":"quiet"}', b"\x01"]))
     def receive(self, connection, text):
         return self.see(self.subject.received(connection, text, self.now))
+
+    @rule(target=invocations, connection=connections, count=st.integers(2, 4))
+    def receive_many(self, connection, count):
+        effects = [self.subject.received(connection, '{"action":"quiet"}', self.now) for _ in range(count)]
+        return self.see([effect for some in effects for effect in some])
 
     @rule(invoke=consumes(invocations), payload=st.sampled_from([b"null", answer(statusCode=200, body="x"), b"7"]))
     def answer(self, invoke, payload):
@@ -82,11 +136,13 @@ class Gateways(RuleBasedStateMachine):
     def fail(self, invoke, fault):
         self.see(self.subject.failed(invoke.invocation, fault, self.now))
 
-    @rule(connection=connections)
-    def post(self, connection):
-        reply, effects = self.subject.posted(connection, b"x", self.now)
+    @rule(connection=connections, unread=st.sampled_from([0, 0, 100, 101]), size=st.sampled_from([1, 131_072, 131_073]))
+    def post(self, connection, unread, size):
+        reply, effects = self.subject.posted(connection, b"x" * size, self.now, unread=unread)
         is_open = connection in self.accepted and connection not in self.ended
-        assert reply.status == (200 if is_open else 410)
+        status = 413 if size > LIMITS.message else 429 if unread > LIMITS.backlog else 200
+        assert reply.status == (status if is_open else 410)
+        assert len(effects) == (reply.status == 200)
         self.see(effects)
 
     @rule(connection=connections)
@@ -108,6 +164,10 @@ class Gateways(RuleBasedStateMachine):
             assert self.disconnects.get(connection, 0) == (1 if connection in self.ended else 0)
 
     @invariant()
+    def a_throttled_route_is_run_no_more_often_than_it_may(self):
+        assert self.quiet <= THROTTLE.burst + (self.now - NOW) * THROTTLE.rate
+
+    @invariant()
     def nothing_outlives_its_limit(self):
         self.see(self.subject.woken(self.now))
         for connection in self.accepted - self.ended:
@@ -115,5 +175,5 @@ class Gateways(RuleBasedStateMachine):
         assert self.subject.connected == len(self.accepted - self.ended)
 
 
-Gateways.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+Gateways.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 TestGateways = Gateways.TestCase

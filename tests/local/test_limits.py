@@ -1,6 +1,6 @@
 import pytest
 
-from local.limits import Limits, UnknownLimit
+from local.limits import Choices, Limits, UnknownLimit
 
 
 def test_the_defaults_are_those_of_the_quotas_page():
@@ -33,4 +33,26 @@ def test_sizes_and_rates_are_whole_numbers():
 def test_a_bad_limit_is_named_with_its_remedy(name, value, said):
     with pytest.raises(UnknownLimit, match=said) as refusal:
         Limits().with_settings({name: value})
+    assert name in str(refusal.value)
+
+
+def test_choices_are_of_the_kind_of_their_default():
+    given = {"compression": "off", "idle_late_by": "3.9", "deleted_code": "1001", "throttled_message": "Slow down"}
+    choices = Choices().with_settings(given)
+    assert (choices.compression, choices.idle_late_by, choices.deleted_code) == (False, 3.9, 1001)
+    assert choices.throttled_message == "Slow down"
+    assert Choices().with_settings({"ping_resets_idle": "on"}).ping_resets_idle is True
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("colour", "green", "there are compression"),
+        ("compression", "perhaps", "neither on nor off"),
+        ("idle_late_by", "late", "no number"),
+    ],
+)
+def test_a_bad_choice_is_named_with_its_remedy(name, value, said):
+    with pytest.raises(UnknownLimit, match=said) as refusal:
+        Choices().with_settings({name: value})
     assert name in str(refusal.value)

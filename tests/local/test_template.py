@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import sam
-from local.stack import LambdaIntegration, Throttle, UnsupportedIntegration
+from local.stack import LambdaIntegration, MockIntegration, Throttle, UnsupportedIntegration
 from local.template import read_template
 from local.template_errors import (
     CodeMissing,
@@ -167,7 +167,7 @@ class TestWhatIsRead:
         stack = read(path=TEMPLATES / "plain.json")
         (api,) = stack.apis
         assert integrations(api) == {
-            "$connect": None,
+            "$connect": MockIntegration(),
             "$default": LambdaIntegration("Answer"),
             "store": UnsupportedIntegration("integrations of type AWS are not emulated"),
         }

@@ -1,0 +1,238 @@
+"""One WebSocket on the wire: uvicorn's protocols, with what ASGI has no word for."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidState
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
+from websockets.server import ServerProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from websockets.extensions import Extension
+    from websockets.typing import ExtensionParameter
+
+#: The largest frame that the gateway sends; longer messages are split (quotas page: frames of 32 KB).
+_FRAME = 32_768
+#: What API Gateway answers to an offer of permessage-deflate, as seen by clients of the websockets library.
+_WINDOW_BITS = 12
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, which also keeps header names as they were sent: ``$connect`` sees them so."""
+
+    #: What websockets would not read, in bytes and in headers; it would leave the client waiting.
+    _LONGEST_LINE = 8_000
+    _MOST_HEADERS = 120
+    long_url_status = 414
+
+    def on_message_begin(self) -> None:
+        """Start a new list of names."""
+        super().on_message_begin()
+        self._names: list[bytes] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep the name, which the base class lowers."""
+        super().on_header(name, value)
+        self._names.append(name)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the request over with its own header names."""
+        if len(self.url) > self._LONGEST_LINE:
+            self._refuse(self.long_url_status, "Request-URI Too Long")
+            return
+        longest = max(len(name) + len(value) for name, value in self.headers)
+        if longest > self._LONGEST_LINE or len(self.headers) > self._MOST_HEADERS:
+            self._refuse(431, "Request Header Fields Too Large")
+            return
+        self.scope["headers"] = [(name, value) for name, (_, value) in zip(self._names, self.headers, strict=True)]
+        super().handle_websocket_upgrade()
+
+    def _refuse(self, status: int, message: str) -> None:
+        body = f'{{"message":"{message}"}}'
+        head = f"HTTP/1.1 {status} {message}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        self.transport.close()
+
+
+class _Deflate(PerMessageDeflate):
+    """permessage-deflate whose limit on what a client sends is the message's; that of frames holds on the wire."""
+
+    max_message = 131_072
+
+    def __init__(self, agreed: PerMessageDeflate) -> None:
+        super().__init__(
+            agreed.remote_no_context_takeover,
+            agreed.local_no_context_takeover,
+            agreed.remote_max_window_bits,
+            agreed.local_max_window_bits,
+            agreed.compress_settings,
+        )
+        self._inflated = 0
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:  # noqa: ARG002 # the base class's
+        """Inflate a frame, up to what is left of the longest message."""
+        if frame.opcode in {Opcode.TEXT, Opcode.BINARY}:
+            self._inflated = 0
+        inflated = super().decode(frame, max_size=max(1, self.max_message - self._inflated))
+        self._inflated += len(inflated.data)
+        return inflated
+
+
+class _DeflateFactory(ServerPerMessageDeflateFactory):
+    """Agrees to permessage-deflate as API Gateway does, whatever window the client would like for itself."""
+
+    def process_request_params(
+        self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
+    ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
+        """Answer with the size of our window, and with nothing of the client's."""
+        answer, agreed = super().process_request_params(params, accepted_extensions)
+        agreed.remote_max_window_bits = 15
+        return [pair for pair in answer if pair[0] != "client_max_window_bits"], _Deflate(agreed)
+
+
+# memLevel 5 takes 16 KB a connection instead of 128; the answer is a little longer.
+_DEFLATE = [_DeflateFactory(server_max_window_bits=_WINDOW_BITS, compress_settings={"memLevel": 5})]
+
+
+class _Frames(ServerProtocol):
+    """websockets' sans-I/O protocol, which gives its own reasons in close frames; the gateway's are its choice."""
+
+    refusal_reason = ""
+
+    def fail(self, code: int, reason: str = "") -> None:  # noqa: ARG002 # the base class's
+        """Close for a fault of the client's."""
+        super().fail(code, self.refusal_reason)
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """
+    uvicorn's WebSocket protocol with what ASGI has no word for.
+
+    Frame sizes, the 101's own headers, compression, whether a close frame came at all, how many bytes the client has
+    not read, sending without waiting. The limits are set on the class, once for the process (``configure``).
+    """
+
+    max_frame = 32_768
+    max_message = 131_072
+    compression = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 # handed through
+        super().__init__(*args, **kwargs)
+        self.conn = _Frames(
+            max_size=(self.max_message, self.max_frame),
+            extensions=_DEFLATE if self.compression else None,
+            logger=self.conn.logger,
+        )
+        self.close_timeout = 1.0
+        #: Called at every ping of the client's, where the gateway wants to know.
+        self.pinged: Callable[[], None] | None = None
+
+    @classmethod
+    def configure(
+        cls, *, frame: int, message: int, compression: bool, refusal_reason: str, long_url_status: int
+    ) -> None:
+        """Set what holds for every connection of this process; sizes are bytes."""
+        cls.max_frame, cls.max_message, cls.compression = frame, message, compression
+        _Deflate.max_message = message
+        _Frames.refusal_reason = refusal_reason
+        HttpProtocol.long_url_status = long_url_status
+
+    async def run_asgi(self) -> None:
+        """Run the application with this protocol in its scope."""
+        self.scope["extensions"]["tickwire.socket"] = {"protocol": self}
+        await super().run_asgi()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Report a socket that went without a close frame as 1006, which the base class reports as 1005."""
+        if self.handshake_complete and self.conn.close_rcvd is None and not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006, "reason": ""})
+        super().connection_lost(exc)
+
+    def handle_ping(self) -> None:
+        """Answer a ping; the pong carries what the ping did."""
+        super().handle_ping()
+        if self.pinged is not None:
+            self.pinged()
+
+    @property
+    def unread(self) -> int:
+        """How many bytes wait for the client to take them."""
+        return self.transport.get_write_buffer_size()
+
+    def accept(self, subprotocol: str | None) -> None:
+        """Answer the upgrade with 101, in the gateway's own mixture of capitals."""
+        if self.disconnected or self.handshake_complete or self.transport.is_closing():
+            return
+        was = self.response.headers
+        headers = [
+            ("Date", formatdate(usegmt=True)),
+            ("Connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-accept", was["Sec-WebSocket-Accept"]),
+        ]
+        if subprotocol is not None:
+            headers.append(("sec-websocket-protocol", subprotocol))
+        if (extensions := was.get("Sec-WebSocket-Extensions")) is not None:
+            headers.append(("sec-websocket-extensions", extensions.replace("; ", ";")))
+        self.response.headers = Headers(headers)
+        self.handshake_complete = True
+        self.conn.send_response(self.response)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def send_text(self, text: bytes) -> None:
+        """Send one text message at once, in frames of at most 32 KB; nothing happens on a closing socket."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        try:
+            if len(text) <= _FRAME:
+                self.conn.send_text(text)
+            else:
+                self.conn.send_text(text[:_FRAME], fin=False)
+                for at in range(_FRAME, len(text), _FRAME):
+                    self.conn.send_continuation(text[at : at + _FRAME], fin=at + _FRAME >= len(text))
+        except InvalidState:
+            return
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Send a close frame and give the client a second to answer it."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        try:
+            self.conn.send_close(code, reason)
+        except InvalidState:
+            return
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a whole message on; a text that is no UTF-8 is the client's fault (1007) and nobody's stack trace."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            content = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+            try:
+                text = str(content, "utf-8")
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.fail(1007)
+                self.handle_parser_exception()
+                return
+            self.frames = []
+            self.queue.put_nowait({"type": "websocket.receive", "text": text})
+            if not self.read_paused:
+                self.read_paused = True
+                self.transport.pause_reading()
+            return
+        super().send_receive_event_to_app()

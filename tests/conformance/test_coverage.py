@@ -1,0 +1,11 @@
+"""The list of what is covered is whole, and its report up to date."""
+
+from tests.conformance.coverage import REPORT, faults, report
+
+
+def test_every_fact_has_a_test_or_a_reason_and_every_test_a_fact():
+    assert faults() == []
+
+
+def test_the_report_is_up_to_date():
+    assert REPORT.read_text() == report(), "run: python -m tests.conformance.coverage"

@@ -1,0 +1,176 @@
+"""What a template says of integrations without functions, of models, authorizers and API keys."""
+
+import pytest
+
+from local.stack import ApiKey, HttpIntegration, MockIntegration, Throttle, UnsupportedIntegration
+from local.template import read_template
+from local.template_errors import ReferenceFault, ResourceFault
+
+API = r"""
+Resources:
+  Api:
+    Type: AWS::ApiGatewayV2::Api
+    Properties: {Name: api, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    Properties: {ApiId: !Ref Api, StageName: live, AutoDeploy: true, StageVariables: {host: backend.example}}
+  Ping:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: ping, Target: !Sub "integrations/${Pong}", RequestModels: {$default: Note}}
+"""
+NOTE = """
+  Note:
+    Type: AWS::ApiGatewayV2::Model
+    Properties: {ApiId: !Ref Api, Name: Note, Schema: {type: object}}
+"""
+MOCK = """
+  Pong:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {ApiId: !Ref Api, IntegrationType: MOCK, RequestTemplates: {"200": '{"statusCode": 202}'}}
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read_one(text):
+        path = tmp_path / "template.yaml"
+        path.write_text(text)
+        return read_template(path, parameters={}, address="127.0.0.1:8000", cache=tmp_path)
+
+    return read_one
+
+
+def response(key, template, name="Response"):
+    return f"""
+  {name}:
+    Type: AWS::ApiGatewayV2::IntegrationResponse
+    Properties:
+      ApiId: !Ref Api
+      IntegrationId: !Ref Pong
+      IntegrationResponseKey: {key}
+      ResponseTemplates: {{$default: '{template}'}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("responses", "text"),
+    [
+        ("", None),
+        (response("$default", "pong"), "pong"),
+        (response("/2../", "pong"), "pong"),
+        (response("/4../", "pong"), None),
+        (response("$default", "other") + response("/202/", "pong", "Exact"), "pong"),
+    ],
+)
+def test_a_mock_answers_with_the_response_for_its_status(read, responses, text):
+    stack = read(API + NOTE + MOCK + responses)
+    route = stack.apis[0].routes["ping"]
+    assert route.integration == MockIntegration(202, text)
+    assert route.model == {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (MOCK.replace('{"statusCode": 202}', "#set($x = 1)"), "static statusCode"),
+        (MOCK + response("$default", "$input.body"), "static text"),
+        (MOCK.replace("MOCK", "AWS"), "type AWS"),
+    ],
+)
+def test_what_is_not_served_says_why(read, part, said):
+    integration = read(API + NOTE + part).apis[0].routes["ping"].integration
+    assert isinstance(integration, UnsupportedIntegration)
+    assert said in integration.reason
+
+
+def test_an_http_proxy_has_its_address_method_and_parameters(read):
+    stack = read(
+        API
+        + r"""
+  Pong:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: HTTP_PROXY
+      IntegrationMethod: PUT
+      IntegrationUri: https://${stageVariables.host}/path
+      TimeoutInMillis: 500
+      RequestParameters: {integration.request.header.id: context.connectionId}
+"""
+    )
+    assert stack.apis[0].routes["ping"].integration == HttpIntegration(
+        "https://backend.example/path", "PUT", {"integration.request.header.id": "context.connectionId"}, 0.5
+    )
+
+
+def test_a_model_that_is_not_there_or_none_is_named(read):
+    with pytest.raises(ReferenceFault, match="wants the model 'Note'"):
+        read(API + MOCK)
+    with pytest.raises(ResourceFault, match="schema of the model Note"):
+        read(API + MOCK + NOTE.replace("object", "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("plan", "keys"),
+    [
+        ("{ApiStages: [{ApiId: !Ref Api, Stage: live}]}", {"secret": ApiKey("templates-Key", "secret")}),
+        (
+            "{ApiStages: [{ApiId: !Ref Api, Stage: live}], Throttle: {RateLimit: 2, BurstLimit: 3}}",
+            {"secret": ApiKey("templates-Key", "secret", Throttle(2.0, 3))},
+        ),
+        ("{ApiStages: [{ApiId: !Ref Api, Stage: other}]}", {}),
+        ("{}", {}),
+    ],
+)
+def test_an_api_key_is_good_for_the_stages_of_its_plan(read, tmp_path, plan, keys):
+    text = f"""
+  Key: {{Type: AWS::ApiGateway::ApiKey, Properties: {{Value: secret, Enabled: true}}}}
+  Off: {{Type: AWS::ApiGateway::ApiKey, Properties: {{Value: off, Enabled: false}}}}
+  Plan: {{Type: AWS::ApiGateway::UsagePlan, Properties: {plan}}}
+  Of: {{Type: AWS::ApiGateway::UsagePlanKey, Properties: {{KeyId: !Ref Key, UsagePlanId: !Ref Plan, KeyType: API_KEY}}}}
+  No: {{Type: AWS::ApiGateway::UsagePlanKey, Properties: {{KeyId: !Ref Off, UsagePlanId: !Ref Plan, KeyType: API_KEY}}}}
+"""
+    found = read(API + NOTE + MOCK + text).apis[0].api_keys
+    assert {value: (key.value, key.throttle) for value, key in found.items()} == {
+        value: (key.value, key.throttle) for value, key in keys.items()
+    }
+
+
+def test_a_key_without_a_value_is_warned_of(read):
+    text = """
+  Key: {Type: AWS::ApiGateway::ApiKey, Properties: {Enabled: true}}
+  Plan: {Type: AWS::ApiGateway::UsagePlan, Properties: {ApiStages: [{ApiId: !Ref Api, Stage: live}]}}
+  Of: {Type: AWS::ApiGateway::UsagePlanKey, Properties: {KeyId: !Ref Key, UsagePlanId: !Ref Plan, KeyType: API_KEY}}
+"""
+    stack = read(API + NOTE + MOCK + text)
+    assert stack.apis[0].api_keys == {}
+    assert any("Key has no Value" in warning for warning in stack.warnings)
+
+
+@pytest.mark.parametrize(
+    ("expression", "key_from"),
+    [("$request.header.x-api-key", "header"), ("$context.authorizer.usageIdentifierKey", "authorizer")],
+)
+def test_where_a_key_is_read_stands_in_the_api(read, expression, key_from):
+    text = API.replace("RouteSelection", f"ApiKeySelectionExpression: {expression}, RouteSelection")
+    assert read(text + NOTE + MOCK).apis[0].key_from == key_from
+
+
+def test_an_identity_source_of_another_kind_of_api_is_named(read):
+    text = """
+  Connect:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: $connect, AuthorizationType: CUSTOM, AuthorizerId: !Ref Door}
+  Door:
+    Type: AWS::ApiGatewayV2::Authorizer
+    Properties:
+      ApiId: !Ref Api
+      AuthorizerType: REQUEST
+      AuthorizerUri: !Sub "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/${Answer.Arn}/invocations"
+      IdentitySource: [method.request.header.Authorization]
+  Answer:
+    Type: AWS::Lambda::Function
+    Properties: {Runtime: python3.13, Handler: index.handler, Code: {ZipFile: "def handler(event, context): return {}"}}
+"""
+    with pytest.raises(ResourceFault, match="no identity source"):
+        read(API + NOTE + MOCK + text)

@@ -1,0 +1,35 @@
+import asyncio
+
+import pytest
+
+from local.effects import Fetch
+from local.http_backends import BackendUnreachable, HttpBackends
+
+
+def fetch(url):
+    return Fetch(1, "PUT", url, (("connectionId", "x"),), b"text", 2.0, "$default", "x")
+
+
+async def test_a_backend_gets_the_call_and_its_answer_comes_back():
+    seen = []
+
+    async def answer(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        seen.append((head.decode().lower(), await reader.readexactly(4)))
+        writer.write(b"HTTP/1.1 307 Moved\r\nContent-Length: 5\r\nLocation: /elsewhere\r\n\r\nhello")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    backends = HttpBackends()
+    assert await backends.call(fetch(f"http://127.0.0.1:{port}/path?a=1")) == (307, b"hello")
+    head, body = seen[0]
+    assert head.startswith("put /path?a=1 ")
+    assert "connectionid: x" in head
+    assert body == b"text"
+    server.close()
+    await backends.close()
+    with pytest.raises(BackendUnreachable, match=str(port)):
+        await backends.call(fetch(f"http://127.0.0.1:{port}/"))
+    await backends.close()
