@@ -12,10 +12,10 @@ PAGE_SOURCES := $(shell find client-app -path client-app/node_modules -prune -o 
 # Compiled modules and rewritten tests are kept, whatever the environment says: every later start is quicker.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Units keep both processors busy; tests of the whole system mostly wait for the next tick, so more of them fit.
+# Units keep both processors busy; tests of the whole system mostly wait for the next tick, so more of them fit. The
+# browser's go by themselves: Playwright runs an event loop of its own.
 PARTS := --numprocesses=2 --ignore=tests/end_to_end --ignore=tests/browser --ignore=tests/conformance
 UNIT := $(PARTS) -m "not contract and not property and not end_to_end and not browser and not soak"
-WHOLE := --numprocesses=3 -m "(end_to_end or browser) and not soak"
 
 .PHONY: help
 help: ## Print this
@@ -52,7 +52,8 @@ watch: $(INSTALLED) ## Watch the market in the terminal while make run runs
 test: $(INSTALLED) $(PAGE) browser ## Run every test but the long ones
 	cd client-app && npm run --silent test
 	$(BIN)/pytest $(PARTS) -m "not end_to_end and not browser and not soak" --cov --cov-report=term --cov-fail-under=95
-	$(BIN)/pytest $(WHOLE)
+	$(BIN)/pytest --numprocesses=3 -m "end_to_end and not soak"
+	$(BIN)/pytest --numprocesses=2 -m "browser and not soak" tests/browser
 
 .PHONY: unit
 unit: $(INSTALLED) ## Run the unit tests alone, in seconds
