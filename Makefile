@@ -52,7 +52,7 @@ watch: $(INSTALLED) ## Watch the market in the terminal while make run runs
 test: $(INSTALLED) $(PAGE) browser ## Run every test but the long ones
 	cd client-app && npm run --silent test
 	$(BIN)/pytest $(PARTS) -m "not end_to_end and not browser and not soak" --cov --cov-report=term --cov-fail-under=95
-	$(BIN)/pytest --numprocesses=3 -m "end_to_end and not soak"
+	$(BIN)/pytest --numprocesses=4 --dist=loadfile --ignore=tests/conformance -m "end_to_end and not soak"
 	$(BIN)/pytest --numprocesses=2 -m "browser and not soak" tests/browser
 
 .PHONY: unit
@@ -65,7 +65,7 @@ soak: $(INSTALLED) ## Run the tests that take minutes
 
 .PHONY: conformance
 conformance: $(INSTALLED) ## Check the emulator, or a stage (GATEWAY=wss://… MANAGEMENT=https://…), against API Gateway's rules
-	TICKWIRE_CONFORMANCE_GATEWAY="$(GATEWAY)" TICKWIRE_CONFORMANCE_MANAGEMENT="$(MANAGEMENT)" $(BIN)/pytest tests/conformance
+	TICKWIRE_CONFORMANCE_GATEWAY="$(GATEWAY)" TICKWIRE_CONFORMANCE_MANAGEMENT="$(MANAGEMENT)" $(BIN)/pytest --numprocesses=2 --dist=loadfile tests/conformance
 
 .PHONY: browser
 browser: # A Chromium for the browser tests: Debian's, where there is none and we may install it

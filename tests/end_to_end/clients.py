@@ -14,6 +14,8 @@ import aiohttp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.end_to_end.running import Emulator
+
 
 class Client:
     """One connection and everything it has received, oldest first, with the times of receipt."""
@@ -28,6 +30,14 @@ class Client:
     @classmethod
     async def connect(cls, session: aiohttp.ClientSession, url: str) -> Client:
         return cls(await session.ws_connect(url, max_msg_size=0))
+
+    @classmethod
+    async def following(cls, session: aiohttp.ClientSession, emulator: Emulator) -> Client:
+        """Connect, subscribe to the market and wait for the first tick."""
+        client = await cls.connect(session, emulator.ready["websocket"])
+        await client.subscribe()
+        await client.batches(1, within=15)
+        return client
 
     async def _read(self) -> None:
         async for message in self.socket:
