@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import signal
 import socket
 import sys
 import time
@@ -128,6 +129,8 @@ def test_watch_shows_prices_that_move(emulator):
     if pid == 0:  # pragma: no cover # the child becomes the program
         environment = clean_environment() | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
         os.chdir(ROOT)
+        # As a terminal's shell does; whoever runs these tests in the background has it ignored, and hands that on.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         arguments = [
             "-m",
             "local",
