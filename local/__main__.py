@@ -31,7 +31,7 @@ def up(arguments: Sequence[str]) -> int:
 
 def watch(arguments: Sequence[str]) -> int:
     """Watch one stream in the terminal."""
-    from local.watch import WatchSettings, run  # noqa: PLC0415 # every command imports only what it needs
+    from local.watch.command import WatchSettings, run  # noqa: PLC0415 # every command imports only what it needs
 
     return run(CliApp.run(WatchSettings, cli_args=list(arguments)))
 

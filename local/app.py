@@ -16,8 +16,8 @@ from litestar.middleware.compression import CompressionMiddleware
 from litestar.response import File
 from litestar.types import Receive, Scope, Send  # noqa: TC002 # Litestar reads annotations when it runs
 
-from local.access import AccessFault, table_refusal
-from local.hosts import by_host, is_custom
+from local.access.callers import AccessFault, table_refusal
+from local.front.hosts import by_host, is_custom
 from local.management import FORBIDDEN, PREFIX, read_body, respond
 from local.sockets import refuse
 from local.stages import UPGRADE_REQUIRED, api_of_host, refuse_upgrade, stage, without_stage
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
     from litestar.types import ASGIApp
 
-    from local.access import Access
+    from local.access.callers import Access
     from local.sockets import Sockets
     from local.stack import OwnSystem
-    from local.tables import Tables
+    from local.tables.dynamodb import Tables
 
 _REFUSED_BY_TABLES = {"content-type": "application/x-amz-json-1.0"}
 _NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>tickwire</title>

@@ -17,26 +17,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from local import answers
-from local.admission import SERVER_ERROR, Admission, Upgrade
-from local.alarms import Alarms
-from local.calls import Call, Calls
-from local.effects import Accept, Close, Effect, Fault, Log, Refusal, Refuse, Send
 from local.events import Caller, Handshake, connect_event, context_of, disconnect_event, identity_of, message_event
-from local.ids import Ids
-from local.integrations import render
 from local.limits import Choices, Limits
-from local.models import obeys
-from local.proxy import read_answer, subprotocol_of
-from local.selection import compile_selection
+from local.rules import answers
+from local.rules.admission import SERVER_ERROR, Admission, Upgrade
+from local.rules.alarms import Alarms
+from local.rules.calls import Call, Calls
+from local.rules.effects import Accept, Close, Effect, Fault, Log, Refusal, Refuse, Send
+from local.rules.ids import Ids
+from local.rules.integrations import render
+from local.rules.models import obeys
+from local.rules.proxy import read_answer, subprotocol_of
+from local.rules.selection import compile_selection
+from local.rules.throttling import Throttles
 from local.stack import LambdaIntegration, MockIntegration, UnsupportedIntegration
-from local.throttling import Throttles
 
 if TYPE_CHECKING:
     from random import Random
 
-    from local.admission import Verify
-    from local.effects import Answer
+    from local.rules.admission import Verify
+    from local.rules.effects import Answer
     from local.stack import Route, WebSocketApi
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx
 
-    from local.effects import Fetch
+    from local.rules.effects import Fetch
 
 
 class BackendUnreachable(Exception):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 from uuid import uuid4
 
-from local.access import AccessFault, refusal
-from local.effects import Answer
+from local.access.callers import AccessFault, refusal
+from local.rules.effects import Answer
 
 if TYPE_CHECKING:
     from litestar.types import HTTPRequestEvent, Receive, Scope, Send
 
-    from local.access import Access
+    from local.access.callers import Access
     from local.sockets import Sockets
 
 PREFIX = "/@connections/"

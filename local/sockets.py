@@ -8,10 +8,10 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
-from local.effects import Accept, Fetch, Invoke, Log, Refuse, Send
 from local.events import Handshake
-from local.functions import FunctionNotFound
+from local.functions.service import FunctionNotFound
 from local.http_backends import BackendUnreachable, HttpBackends
+from local.rules.effects import Accept, Fetch, Invoke, Log, Refuse, Send
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from litestar.types import Receive, Scope
     from litestar.types import Send as AsgiSend
 
-    from local.effects import Answer, Effect
-    from local.functions import Functions
+    from local.front.socket_protocol import SocketProtocol
+    from local.functions.service import Functions
     from local.gateway import Gateway
-    from local.socket_protocol import SocketProtocol
+    from local.rules.effects import Answer, Effect
 
 _log = logging.getLogger("tickwire.gateway")
 _START = time() - monotonic()

@@ -1,7 +1,7 @@
 """
 What a template says, resolved: the plan that the rest of the emulator runs.
 
-Nothing here reads a file; ``local.template`` makes these.
+Nothing here reads a file; ``local.template.reader`` makes these.
 """
 
 from __future__ import annotations

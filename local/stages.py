@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import msgspec
 from litestar.enums import ScopeType
 
-from local.effects import Answer
 from local.management import FORBIDDEN, PREFIX, manage, respond
+from local.rules.effects import Answer
 from local.sockets import refuse
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from litestar.types import ASGIApp, Receive, Scope, Send
 
-    from local.access import Access
+    from local.access.callers import Access
     from local.sockets import Sockets
 
 UPGRADE_REQUIRED = Answer(426, b'{"message":"Upgrade Required"}')

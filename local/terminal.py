@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from local.invocations import LogLine
+    from local.functions.invocations import LogLine
     from local.settings import UpSettings
     from local.stack import Stack
 

@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING, cast
 
 import uvloop
 
-from local.access import Access
+from local.access.callers import Access
+from local.access.guards import guard_invoke
 from local.app import create_app
-from local.certificates import Certificates
-from local.code import cache_folder
-from local.exchange import Exchange, exchange
-from local.front import Front
-from local.functions import Functions, InitFailed
+from local.exchange.application import Exchange, exchange
+from local.exchange.replay import BadRecording
+from local.front.certificates import Certificates
+from local.front.hosts import BadAlias, Hosts, read_aliases
+from local.front.server import Front
+from local.front.socket_protocol import SocketProtocol
+from local.functions.code import cache_folder
+from local.functions.invoke_api import invoke_api
+from local.functions.service import Functions, InitFailed
 from local.gateway import Gateway
-from local.guards import guard_invoke
-from local.hosts import BadAlias, Hosts, read_aliases
-from local.invoke_api import invoke_api
 from local.limits import Choices, Limits, UnknownLimit
-from local.replay import BadRecording
+from local.rules.selection import BadExpression
 from local.schedules import BadSchedule, Schedules
-from local.selection import BadExpression
-from local.socket_protocol import SocketProtocol
 from local.sockets import Sockets
 from local.stack import UnsupportedIntegration
-from local.tables import TableRefused, Tables
-from local.template import read_template
-from local.template_errors import TemplateError
+from local.tables.dynamodb import TableRefused, Tables
+from local.template.errors import TemplateError
+from local.template.reader import read_template
 from local.terminal import print_line, print_start
 
 if TYPE_CHECKING:

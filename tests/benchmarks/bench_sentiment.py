@@ -22,7 +22,7 @@ if str(ROOT) not in sys.path:
 
 from handlers.hub.instruments import instruments  # noqa: E402  # after the path is set
 from handlers.hub.snapshots import Snapshot  # noqa: E402  # after the path is set
-from local.exchange import exchange  # noqa: E402  # after the path is set
+from local.exchange.application import exchange  # noqa: E402  # after the path is set
 from scheduler.binary import MARKET, Sentiments  # noqa: E402  # after the path is set
 from scheduler.market.providers.binance_flow import BinanceFlow  # noqa: E402  # after the path is set
 from scheduler.messages import Messages  # noqa: E402  # after the path is set

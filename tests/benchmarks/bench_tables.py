@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from local.stack import Table
-from local.tables import Tables
+from local.tables.dynamodb import Tables
 from tests.local.dynamo_clients import TABLE, PlainMoto
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ class Measurement(TypedDict):
 async def _serve() -> None:
     import uvicorn  # noqa: PLC0415  # for the server's process only
 
-    from local.exchange import exchange  # noqa: PLC0415  # likewise
+    from local.exchange.application import exchange  # noqa: PLC0415  # likewise
 
     started = time.time()
     app = exchange(now=lambda: MONDAY + int((time.time() - started) * SPEED * 1000))

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from local.template import read_template
-from local.template_source import parse
+from local.template.reader import read_template
+from local.template.source import parse
 
 INFRA = Path(__file__).parents[2] / "infra"
 

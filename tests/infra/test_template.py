@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from handlers.hub.settings import HubSettings
-from local.sam import transform
+from local.template.sam import transform
 from scheduler.settings import SchedulerSettings, read_settings
 
 #: The settings that a function reads.

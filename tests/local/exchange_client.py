@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from local.exchange import Exchange, exchange
+from local.exchange.application import Exchange, exchange
 
 NOW = 1_790_000_003_123
 

@@ -12,8 +12,8 @@ from local.gateway import Gateway
 from local.stack import LambdaIntegration, Route, Stage, WebSocketApi
 
 if TYPE_CHECKING:
-    from local.effects import Effect
     from local.limits import Choices, Limits
+    from local.rules.effects import Effect
 
 NOW = 1_700_000_000.0
 

@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from local.effects import Accept, Answer, Fetch, Invoke, Log, Refusal, Refuse, Send
 from local.gateway import Gateway
 from local.limits import Choices, Limits
+from local.rules.effects import Accept, Answer, Fetch, Invoke, Log, Refusal, Refuse, Send
 from local.stack import (
     ApiKey,
     Authorizer,

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from local.authorizers import Allowed, Denied, Malformed, missing_source, read_policy
+from local.rules.authorizers import Allowed, Denied, Malformed, missing_source, read_policy
 from tests.local.gateways import handshake
 
 ARN = "arn:aws:execute-api:us-east-1:000000000000:abcdef1234/live/$connect"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from local.certificates import AUTHORITY_FOR, LEAF_FOR, Certificates
+from local.front.certificates import AUTHORITY_FOR, LEAF_FOR, Certificates
 
 API = "abc123.execute-api.us-east-1.amazonaws.com"
 DAY = 86_400

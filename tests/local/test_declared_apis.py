@@ -3,8 +3,8 @@
 import pytest
 
 from local.stack import ApiKey, HttpIntegration, MockIntegration, Throttle, UnsupportedIntegration
-from local.template import read_template
-from local.template_errors import ReferenceFault, ResourceFault
+from local.template.errors import ReferenceFault, ResourceFault
+from local.template.reader import read_template
 
 API = r"""
 Resources:

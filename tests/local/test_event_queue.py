@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from local.event_queue import EventQueue
-from local.invocations import Result
+from local.functions.event_queue import EventQueue
+from local.functions.invocations import Result
 from local.stack import Function
 
 PRICES = Function("Prices", "prices", "arn:aws:lambda:us-east-1:000000000000:function:prices", "m.f", Path("/"))

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from local.exchange import exchange
-from local.exchange_limits import WeightMeter
-from local.exchange_listings import BINANCE
+from local.exchange.application import exchange
+from local.exchange.limits import WeightMeter
+from local.exchange.listings import BINANCE
 from tests.local.exchange_client import CLOCK, EXCHANGE, NOW, Client
 
 DAY_MS = 86_400_000

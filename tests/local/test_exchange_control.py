@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
-from local.exchange import exchange
+from local.exchange.application import exchange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.exchange_listings import BINANCE, KRAKEN, UNDERLYINGS, Listing
-from local.exchange_market import Flow, Market, allot, fold
-from local.price_path import DAY, Noise, PricePath
+from local.exchange.listings import BINANCE, KRAKEN, UNDERLYINGS, Listing
+from local.exchange.market import Flow, Market, allot, fold
+from local.exchange.price_path import DAY, Noise, PricePath
 
 NOW = 1_790_000_000
 LISTINGS = {**BINANCE, **KRAKEN}

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.exchange import exchange
+from local.exchange.application import exchange
 
 SHARED = os.environ.get("TICKWIRE_SHARED")
 pytestmark = pytest.mark.skipif(not SHARED, reason="TICKWIRE_SHARED names no folder with recorded answers")

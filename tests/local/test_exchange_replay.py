@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local.exchange import exchange
-from local.replay import BadRecording, Row, append, read
+from local.exchange.application import exchange
+from local.exchange.replay import BadRecording, Row, append, read
 
 THEN = 1_700_000_000_000
 NOW = 1_790_000_003_123

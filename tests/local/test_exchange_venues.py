@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from local.exchange_limits import CallPacer
+from local.exchange.limits import CallPacer
 from tests.local.exchange_client import CLOCK, EXCHANGE, NOW, Client
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from local import function_environment
-from local.functions import FunctionNotFound, Functions, InitFailed
-from local.invocations import LOG_TAIL
+from local.functions import environment as function_environment
+from local.functions.invocations import LOG_TAIL
+from local.functions.service import FunctionNotFound, Functions, InitFailed
 from local.stack import Function
 
 pytestmark = pytest.mark.end_to_end
@@ -156,7 +156,8 @@ async def test_an_installed_wheel_of_ours_is_as_invisible_as_a_checkout(tmp_path
         (site / package / "__init__.py").touch()
     code.mkdir()
     (code / "app.py").write_text((CODE / "plain.py").read_text())
-    (site / "local" / "runtime.py").write_text(function_environment.RUNTIME.read_text())
+    (site / "local" / "functions").mkdir()
+    (site / "local" / "functions" / "runtime.py").write_text(function_environment.RUNTIME.read_text())
     # Some editable installations bring a finder of their own.
     (site / "sitecustomize.py").write_text(
         """
@@ -171,7 +172,7 @@ class Finder:
 sys.meta_path.append(Finder)
 """
     )
-    monkeypatch.setattr(function_environment, "RUNTIME", site / "local" / "runtime.py")
+    monkeypatch.setattr(function_environment, "RUNTIME", site / "local" / "functions" / "runtime.py")
     plan = function("app.importable", code=code, environment={"PYTHONPATH": str(site)})
     async with running(plan, python=sys._base_executable) as functions:
         result = await functions.invoke("Prices", b'{"names":["local","handlers","scheduler","other"]}')
@@ -341,7 +342,7 @@ async def test_processes_die_with_an_emulator_that_was_killed(tmp_path):
         f"""
 import asyncio
 from pathlib import Path
-from local.functions import Functions
+from local.functions.service import Functions
 from local.stack import Function
 
 async def main():

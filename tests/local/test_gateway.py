@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from local.effects import Accept, Answer, Close, Invoke, Log, Refuse, Send
 from local.limits import Choices, Limits
+from local.rules.effects import Accept, Answer, Close, Invoke, Log, Refuse, Send
 from local.stack import Route, Stage, Throttle, UnsupportedIntegration
 from tests.local.gateways import NOW, answer, gateway, handshake, only, route
 

@@ -15,8 +15,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from local.effects import Accept, Close, Invoke, Refuse, Send
 from local.limits import Limits
+from local.rules.effects import Accept, Close, Invoke, Refuse, Send
 from local.stack import Authorizer, Stage, Throttle
 from tests.local.gateways import NOW, answer, gateway, handshake, route
 

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from local.effects import Fetch
 from local.http_backends import BackendUnreachable, HttpBackends
+from local.rules.effects import Fetch
 
 
 def fetch(url):

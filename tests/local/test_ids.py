@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from local.ids import Ids, is_connection_id
+from local.rules.ids import Ids, is_connection_id
 
 CONNECTION = re.compile(r"^[\w-]{5}[c-f][\w-]{5}C[\w-]{2}[AQgw]=$")
 REQUEST = re.compile(r"^[\w-]{5}[E-H][\w-]{5}F[\w-]{2}[AQgw]=$")

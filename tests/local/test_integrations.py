@@ -1,7 +1,7 @@
 import pytest
 
-from local.integrations import can_render, mock_status, render, request_of
-from local.models import fault_of, obeys
+from local.rules.integrations import can_render, mock_status, render, request_of
+from local.rules.models import fault_of, obeys
 from local.stack import HttpIntegration
 from tests.local.gateways import handshake
 

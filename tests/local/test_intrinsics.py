@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.intrinsics import Resolver
-from local.template_errors import IntrinsicFault, ReferenceFault, TemplateError
+from local.template.errors import IntrinsicFault, ReferenceFault, TemplateError
+from local.template.intrinsics import Resolver
 
 
 class Dictionary:

@@ -2,7 +2,7 @@ import re
 
 import msgspec
 
-from local.invocations import Output, end_lines, exited, new_request_id, new_trace_id, timeout_line, was_lost
+from local.functions.invocations import Output, end_lines, exited, new_request_id, new_trace_id, timeout_line, was_lost
 
 
 def lines_of(*chunks):

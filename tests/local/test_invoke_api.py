@@ -13,8 +13,8 @@ import uvicorn
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.functions import Functions
-from local.invoke_api import invoke_api
+from local.functions.invoke_api import invoke_api
+from local.functions.service import Functions
 from local.stack import Function
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.asyncio(loop_scope="module")]

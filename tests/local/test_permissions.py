@@ -7,12 +7,12 @@ import logging
 
 import pytest
 
-from local.access import Access, refusal, table_refusal
-from local.managed_policies import find_policy
-from local.permissions import PermissionDenied, Permissions
+from local.access.callers import Access, refusal, table_refusal
+from local.access.managed_policies import find_policy
+from local.access.permissions import PermissionDenied, Permissions
 from local.stack import Function, Role
-from local.table_actions import needed
-from local.template import read_template
+from local.tables.actions import needed
+from local.template.reader import read_template
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/things"
 CONTEXT = {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.price_path import FAN_OUT, LEVELS, SECONDS_A_YEAR, Noise, PricePath
+from local.exchange.price_path import FAN_OUT, LEVELS, SECONDS_A_YEAR, Noise, PricePath
 
 NOW = 1_790_000_000
 levels = st.integers(0, len(LEVELS) - 2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.functions import Functions, InitFailed
+from local.functions.service import Functions, InitFailed
 from local.stack import Function
 
 pytestmark = pytest.mark.end_to_end

@@ -1,6 +1,6 @@
 import pytest
 
-from local.selection import BadExpression, compile_selection
+from local.rules.selection import BadExpression, compile_selection
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from local.signatures import KeyPair, SignatureFault, Signatures
+from local.access.signatures import KeyPair, SignatureFault, Signatures
 
 NOW = calendar.timegm((2026, 3, 4, 5, 6, 7))
 URL = "https://127.0.0.1:8000/prod/@connections/L0SM9cOFvHcCIhw%3D"

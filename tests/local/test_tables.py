@@ -1,5 +1,5 @@
 """
-``local.tables`` against the contract of ``tables_contract``, and plain moto against the same.
+``local.tables.dynamodb`` against the contract of ``tables_contract``, and plain moto against the same.
 
 Where plain moto 5.2 differs from DynamoDB, its test is in ``MOTO_DIFFERS`` and has to fail, so that a moto that has
 learnt it is noticed:
@@ -49,7 +49,7 @@ import pytest
 from moto import mock_aws
 
 from local.stack import Table
-from local.tables import TableRefused, Tables
+from local.tables.dynamodb import TableRefused, Tables
 
 pytest.register_assert_rewrite("tests.local.tables_contract", "tests.local.dynamo_clients")
 
@@ -147,7 +147,7 @@ def tables() -> Tables:
 
 def test_making_tables_does_not_import_moto() -> None:
     program = (
-        "import sys; from local.stack import Table; from local.tables import Tables;"
+        "import sys; from local.stack import Table; from local.tables.dynamodb import Tables;"
         "Tables().create(Table('T', 't', {})); sys.exit('moto' in sys.modules or 'boto3' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])

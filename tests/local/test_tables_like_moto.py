@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local.tables import Tables
+from local.tables.dynamodb import Tables
 from tests.local.dynamo_clients import TABLE, PlainMoto, call, key
 
 # One type for each attribute, because moto cannot compare two.

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local import sam
 from local.stack import LambdaIntegration, MockIntegration, Throttle, UnsupportedIntegration
-from local.template import read_template
-from local.template_errors import (
+from local.template import sam
+from local.template.errors import (
     CodeMissing,
     IntrinsicFault,
     NoWebSocketApi,
@@ -24,6 +23,7 @@ from local.template_errors import (
     TemplateMissing,
     TransformFault,
 )
+from local.template.reader import read_template
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -649,7 +649,7 @@ class TestMemory:
             count.append(1)
             return real(*arguments, **keywords)
 
-        monkeypatch.setattr("local.template.transform", counting)
+        monkeypatch.setattr("local.template.reader.transform", counting)
         return count
 
     def once(self, cache, **parameters):
@@ -701,7 +701,7 @@ class TestMemory:
     def test_a_remembered_template_needs_neither_the_translator_nor_a_yaml_parser(self, tmp_path):
         self.once(tmp_path)
         program = (
-            "import sys; from pathlib import Path; from local.template import read_template\n"
+            "import sys; from pathlib import Path; from local.template.reader import read_template\n"
             f"read_template(Path({str(TEMPLATES / 'native.yaml')!r}), parameters={{'Stage': 'a'}}, address='x:1', "
             f"cache=Path({str(tmp_path)!r}))\n"
             "sys.exit(sorted({'samtranslator', 'boto3', 'yaml'} & sys.modules.keys()) or 0)"

@@ -12,10 +12,10 @@ import pytest
 from pydantic_settings import CliApp
 from rich.console import Console
 
-from local import watch
-from local.board_tables import draw
-from local.boards import Board
-from local.watch import WatchSettings
+from local.watch import command as watch
+from local.watch.boards import Board
+from local.watch.command import WatchSettings
+from local.watch.tables import draw
 
 NOW = 1_700_000_000.0
 NOW_MS = int(NOW * 1000)

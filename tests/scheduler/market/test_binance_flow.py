@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-import local.exchange as simulated
+import local.exchange.application as simulated
 from scheduler.analysis.sentiment import TradedMinute
 from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, UnknownInstrument, Unreachable
 from scheduler.market.providers.binance_flow import AT_ONCE, BinanceFlow

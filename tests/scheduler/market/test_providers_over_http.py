@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from handlers.hub.instruments import instruments
-from local.exchange import exchange
+from local.exchange.application import exchange
 from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, Unreachable
 from scheduler.market.prices import Prices
 from scheduler.market.providers.binance import Binance

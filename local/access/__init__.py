@@ -1,0 +1,1 @@
+"""Who calls a service of AWS here, and whether they may."""

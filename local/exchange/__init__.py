@@ -1,0 +1,1 @@
+"""A simulated exchange over HTTP, in the shapes of Binance, Kraken and gold-api.com."""

@@ -1,0 +1,1 @@
+"""Lambda's side: functions in processes of their own, and the APIs that invoke them."""

@@ -1,0 +1,1 @@
+"""What ``local.gateway`` is made of: the rules of one thing each, without input or output."""

@@ -1,0 +1,1 @@
+"""From a SAM or CloudFormation template to the plan that the emulator runs (``local.stack``)."""

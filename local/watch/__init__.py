@@ -1,0 +1,1 @@
+"""``tickwire watch``: a stream as a live table in the terminal."""
