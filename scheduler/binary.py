@@ -9,14 +9,14 @@ import msgspec
 
 from scheduler.analysis import sentiment
 from scheduler.analysis.sentiment import HORIZONS, METHOD, BookMinute, Measurement, Sentiment
-from scheduler.streams import Composition
+from scheduler.composition import Composition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from handlers.hub.instruments import Instrument
+    from scheduler.composition import Known
     from scheduler.market.flow import Flow, FlowProvider
-    from scheduler.streams import Known
 
 MARKET: Final = "MARKET"
 """The symbol of the row for all instruments together: their mean by turnover. Nobody subscribes to it by name."""

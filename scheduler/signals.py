@@ -15,19 +15,19 @@ from handlers.hub.candles import Candles, Votes
 from handlers.hub.connections import is_outage
 from scheduler import ratings
 from scheduler.clock import epoch_ms
+from scheduler.composition import Composition
 from scheduler.errors import ProviderFault
 from scheduler.series import Series
-from scheduler.streams import Composition
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 
     from handlers.hub.candles import CandleStore
     from handlers.hub.instruments import Instrument
+    from scheduler.composition import Known
     from scheduler.market.candles import CandleProvider
     from scheduler.ratings import TimeframeRating
     from scheduler.series import Rated
-    from scheduler.streams import Known
 
 AT_ONCE: Final = 5
 """Calls under way at once."""

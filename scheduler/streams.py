@@ -2,64 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from handlers.hub.instruments import instruments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from scheduler.composition import Composer
     from scheduler.settings import SchedulerSettings
-
-Fetched = TypeVar("Fetched")
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """
-    What the ticks before have left: nothing at all before the first.
-
-    ``content`` leads from a symbol to its full ``data`` as it was last sent, ``state`` is what ``Composition.state``
-    was at the last tick, whether it sent anything or not.
-    """
-
-    content: Mapping[str, bytes] = field(default_factory=dict)
-    state: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Composition:
-    """
-    What holds now.
-
-    ``updates`` is what a batch says: the ``data`` of every symbol that has changed, or of all when the tick is full.
-    ``content`` is the full ``data`` of every symbol with a value, ``state`` whatever the next tick needs, and
-    ``faults`` a sentence for each thing that went wrong on the way, for the log. ``notices`` are messages for every
-    follower of the stream beside its batch, such as ``status``.
-    """
-
-    updates: Mapping[str, bytes]
-    content: Mapping[str, bytes]
-    state: bytes
-    faults: Sequence[str] = ()
-    notices: Sequence[bytes] = ()
-
-
-class Composer(Protocol[Fetched]):
-    """Makes the content of one stream. It keeps nothing between ticks that may not be lost."""
-
-    async def fetch(self, *, within: float) -> Fetched:
-        """Get from outside what a tick needs, in at most ``within`` seconds; what did not come is in the result."""
-        ...
-
-    def compose(self, fetched: Fetched, known: Known, *, now: int, full: bool) -> Composition:
-        """Say what holds at ``now`` (epoch milliseconds); computes only."""
-        ...
-
-    async def close(self) -> None:
-        """Close what is open; no fetch afterwards."""
-        ...
 
 
 def _market(settings: SchedulerSettings) -> Composer[Any]:

@@ -25,10 +25,11 @@ from handlers.hub.snapshots import Snapshot, snapshot_store
 from scheduler.broadcast import Delivery, broadcast
 from scheduler.claims import claim_store
 from scheduler.clock import Job, epoch_ms, follow_grid
+from scheduler.composition import Known
 from scheduler.errors import SettingFault
 from scheduler.messages import Messages
 from scheduler.settings import SchedulerSettings, read_settings
-from scheduler.streams import COMPOSERS, Known
+from scheduler.streams import COMPOSERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from handlers.hub.management import Poster
     from handlers.hub.snapshots import SnapshotStore
     from scheduler.claims import Claim, ClaimStore
-    from scheduler.streams import Composer
+    from scheduler.composition import Composer
 
 SPARE: Final = 0.02
 """The part of a period by which a tick ends before the next begins, so that no two of a stream ever overlap."""

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from scheduler.clock import epoch_ms
+from scheduler.composition import Composition
 from scheduler.errors import UnknownInstrument
 from scheduler.market import quotes, sessions, standings
 from scheduler.market.choice import SAMPLE_MS, Chooser, Moment, Source
 from scheduler.market.standings import Findings
 from scheduler.market.state import Reference, State, Word, read
-from scheduler.streams import Composition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from handlers.hub.instruments import Instrument
+    from scheduler.composition import Known
     from scheduler.errors import ProviderFault
     from scheduler.market.choice import Choice
     from scheduler.market.providers import Answer, Provider, ReferenceAnswer, ReferenceProvider
     from scheduler.market.quotes import Quote
     from scheduler.market.state import Held, Standing
-    from scheduler.streams import Known
 
 REFERENCE_MS: Final = 7 * 86_400_000
 """Reference prices of a day longer ago than this, in milliseconds, say nothing; a week spans any holidays."""

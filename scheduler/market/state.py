@@ -11,8 +11,8 @@ import msgspec
 from scheduler.market import quotes
 
 if TYPE_CHECKING:
+    from scheduler.composition import Known
     from scheduler.market.quotes import Quote
-    from scheduler.streams import Known
 
 logger = logging.getLogger(__name__)
 

@@ -31,9 +31,9 @@ from talipp.ohlcv import OHLCV  # type: ignore[import-untyped]  # noqa: E402  # 
 from handlers.hub.instruments import Instrument  # noqa: E402  # after the path is set
 from scheduler.analysis.indicators import Indicators  # noqa: E402  # likewise
 from scheduler.analysis.rating import rate, votes  # noqa: E402  # likewise
+from scheduler.composition import Known  # noqa: E402  # likewise
 from scheduler.market.providers.binance_klines import BinanceKlines  # noqa: E402  # likewise
 from scheduler.signals import Signals  # noqa: E402  # likewise
-from scheduler.streams import Known  # noqa: E402  # likewise
 from tests.fakes import InMemoryCandleStore  # noqa: E402  # likewise
 
 INSTRUMENTS = 30

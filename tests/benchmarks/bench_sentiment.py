@@ -24,9 +24,9 @@ from handlers.hub.instruments import instruments  # noqa: E402  # after the path
 from handlers.hub.snapshots import Snapshot  # noqa: E402  # after the path is set
 from local.exchange.application import exchange  # noqa: E402  # after the path is set
 from scheduler.binary import MARKET, Sentiments  # noqa: E402  # after the path is set
+from scheduler.composition import Known  # noqa: E402  # after the path is set
 from scheduler.market.providers.binance_flow import BinanceFlow  # noqa: E402  # after the path is set
 from scheduler.messages import Messages  # noqa: E402  # after the path is set
-from scheduler.streams import Known  # noqa: E402  # after the path is set
 from tests.scheduler.fakes import follower  # noqa: E402  # after the path is set
 
 if TYPE_CHECKING:

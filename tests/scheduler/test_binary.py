@@ -12,9 +12,9 @@ from handlers.hub.instruments import Instrument
 from handlers.hub.protocol import FULL_EVERY
 from scheduler.analysis.sentiment import MINUTE_MS, TradedMinute
 from scheduler.binary import MARKET, Sentiments
+from scheduler.composition import Known
 from scheduler.errors import Unreachable
 from scheduler.market.flow import Flow
-from scheduler.streams import Known
 from scheduler.tick import Ports, tick
 from tests.fakes import InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
 from tests.scheduler.fakes import BITCOIN, ETHER, NOON, Clock, InMemoryClaimStore, follower

@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from handlers.hub.instruments import Instrument
 from scheduler.analysis.rating import METHOD
+from scheduler.composition import Known
 from scheduler.errors import Unavailable, UnknownInstrument
 from scheduler.market.candles import TIMEFRAME_MS, Candle, Candles
 from scheduler.signals import AT_ONCE, Signals, series_of
-from scheduler.streams import Known
 from scheduler.tick import Ports, tick
 from tests.fakes import InMemoryCandleStore, InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
 from tests.scheduler.analysis.series import made_up

@@ -7,10 +7,10 @@ from datetime import datetime
 import msgspec
 import pytest
 
+from scheduler.composition import Known
 from scheduler.errors import Refused, Unavailable, UnknownInstrument, Unreachable
 from scheduler.market.prices import Prices
 from scheduler.market.providers import Answer, ReferenceAnswer
-from scheduler.streams import Known
 from tests.scheduler.fakes import BITCOIN, ETHER, EURO, GOLD, NOON, Clock, ScriptedProvider, answering, quote
 from tests.wire import validate_message
 

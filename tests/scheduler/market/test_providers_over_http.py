@@ -11,12 +11,12 @@ import uvicorn
 
 from handlers.hub.instruments import instruments
 from local.exchange.application import exchange
+from scheduler.composition import Known
 from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, Unreachable
 from scheduler.market.prices import Prices
 from scheduler.market.providers.binance import Binance
 from scheduler.market.providers.gold_api import GoldApi
 from scheduler.market.providers.kraken import Kraken
-from scheduler.streams import Known
 from tests.scheduler.fakes import Clock
 
 pytestmark = pytest.mark.end_to_end
