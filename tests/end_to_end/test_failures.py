@@ -7,8 +7,7 @@ from itertools import pairwise
 from tests.end_to_end.clients import Client, assert_every_tick_once
 
 
-async def test_killed_function_processes_are_replaced_and_ticks_go_on(start, session):
-    emulator = start()
+async def test_killed_function_processes_are_replaced_and_ticks_go_on(emulator, session):
     client = await Client.following(session, emulator)
     killed = list(emulator.processes())
     assert len(killed) >= 4, "one process for each function"
@@ -22,8 +21,7 @@ async def test_killed_function_processes_are_replaced_and_ticks_go_on(start, ses
     await client.close()
 
 
-async def test_a_killed_scheduler_is_not_missed(start, session, run):
-    emulator = start()
+async def test_a_killed_scheduler_is_not_missed(emulator, session, run):
     other = run("-m", "scheduler", environment=emulator.ready["environment"])
     client = await Client.following(session, emulator)
     await client.batches(2, within=15)

@@ -3,8 +3,7 @@
 from tests.end_to_end.clients import Client, assert_every_tick_once
 
 
-async def test_a_client_that_vanishes_is_forgotten_and_nobody_else_notices(start, session):
-    emulator = start()
+async def test_a_client_that_vanishes_is_forgotten_and_nobody_else_notices(emulator, session):
     client = await Client.following(session, emulator)
     lost = [await Client.connect(session, emulator.ready["websocket"]) for _ in range(5)]
     for one in lost:

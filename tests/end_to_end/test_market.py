@@ -1,59 +1,120 @@
-"""The main job: quotes fetched over HTTP reach every client, once, through the gateway."""
+"""The main job: quotes fetched over HTTP reach every client, once, through the gateway, as each has asked for them."""
 
 import asyncio
 import json
+from dataclasses import dataclass
 
-from tests.end_to_end.clients import Client
+import aiohttp
+import pytest
+
+from tests.end_to_end.clients import Client, assert_every_tick_once
 from tests.wire import validate_message
 
 
-async def test_prices_move_every_five_seconds(emulator, session):
-    client = await Client.connect(session, emulator.ready["websocket"])
-    answer = await client.subscribe()
-    assert (answer["type"], answer["id"], answer["v"]) == ("subscribed", "1", 1)
-    first, second, third = await client.batches(3, within=25)
-    # On a busy machine a tick may find nothing new in time; the next one is sent at the grid again.
-    assert 2 <= third["seq"] - first["seq"] <= 4
-    assert (second["prev"], third["prev"]) == (first["seq"], second["seq"])
-    assert len(second["updates"]) >= 5, "many instruments move"
-    for message in client.received:
-        validate_message(json.dumps(message, default=float).encode())
-    await client.close()
+@dataclass
+class Watched:
+    """Twenty seconds of clients who want different things of the market, with what each was first told."""
+
+    plain: Client
+    late: Client
+    pair: Client
+    single: Client
+    silent: Client
+    public: Client
+    late_start: dict
+    pair_start: dict
+    unsubscribed: dict
+    heard_before: int
 
 
-async def test_a_subscriber_starts_from_a_snapshot_and_misses_nothing(emulator, session):
-    client = await Client.connect(session, emulator.ready["websocket"])
-    await client.subscribe()
-    [tick] = await client.batches(1, within=12)
-    late = await Client.connect(session, emulator.ready["websocket"])
-    stream = (await late.subscribe())["streams"]["market"]
+async def watch(emulator):
+    async with aiohttp.ClientSession() as session:
+
+        async def connect():
+            return await Client.connect(session, emulator.ready["websocket"])
+
+        plain, late, pair, single, silent = [await connect() for _ in range(5)]
+        public = await Client.connect(session, emulator.ready["streams"]["market"])
+        await plain.subscribe()
+        await silent.subscribe()
+        await single.subscribe(symbols=["BTC", "ETH"], format="single")
+        pair_start = await pair.subscribe(symbols=["BTC", "ETH"])
+        await silent.batches(1, within=12)
+        unsubscribed = await silent.ask({"action": "unsubscribe", "id": "2", "streams": ["market"]})
+        heard_before = len(silent.ticks)
+        late_start = await late.subscribe()
+        await plain.batches(3, within=25)
+        await pair.batches(2, within=15)
+        await late.batches(1, within=12)
+        await public.batches(1, within=30)
+        clients = (plain, late, pair, single, silent, public)
+        await asyncio.gather(*(client.close() for client in clients))
+    return Watched(*clients, late_start, pair_start, unsubscribed, heard_before)
+
+
+@pytest.fixture(scope="module")
+def watched(emulator):
+    return asyncio.run(watch(emulator))
+
+
+def test_prices_move_every_five_seconds(watched):
+    first, second, third = watched.plain.ticks[:3]
+    assert [second["seq"] - first["seq"], third["seq"] - second["seq"]] == [1, 1]
+    assert len(second["updates"]) >= 15, "most instruments move"
+    assert_every_tick_once(watched.plain)
+
+
+def test_whatever_is_sent_is_of_the_contract(watched):
+    for client in (watched.plain, watched.single, watched.public):
+        for message in client.received:
+            validate_message(json.dumps(message, default=float).encode())
+
+
+def test_a_subscriber_starts_from_a_snapshot_and_misses_nothing(watched):
+    stream = watched.late_start["streams"]["market"]
     assert stream["period_ms"] == 5000
-    assert stream["seq"] >= tick["seq"]
-    snapshot = stream["snapshot"]
+    assert stream["seq"] >= watched.plain.ticks[0]["seq"]
+    assert watched.late.ticks[0]["prev"] == stream["seq"]
+
+
+def test_a_snapshot_has_every_instrument_and_says_where_its_quote_is_from(watched):
+    snapshot = watched.late_start["streams"]["market"]["snapshot"]
     assert len(snapshot["instruments"]) == 30
     assert set(snapshot["data"]) == {instrument["symbol"] for instrument in snapshot["instruments"]}
     assert {quote["source"] for quote in snapshot["data"].values()} == {"simulated"}
     # Forex and metals close at the weekend.
     assert {quote["market"] for quote in snapshot["data"].values()} <= {"open", "closed"}
     assert snapshot["data"]["BTC"]["market"] == "open"
-    [following] = await late.batches(1, within=12)
-    assert following["prev"] == stream["seq"]
-    await asyncio.gather(client.close(), late.close())
+    assert not any(quote["stale"] for quote in snapshot["data"].values()), "nothing has failed"
 
 
-async def test_a_public_path_subscribes_by_itself_and_greets_with_a_snapshot(emulator, session):
-    client = await Client.connect(session, emulator.ready["streams"]["market"])
-    greeting = await client.find(lambda message: message["type"] == "snapshot", within=12)
+def test_a_public_path_subscribes_by_itself_and_greets_with_a_snapshot(watched):
+    greeting = next(message for message in watched.public.received if message["type"] == "snapshot")
     assert greeting["stream"] == "market"
     assert len(greeting["data"]) == 30
-    await client.find(lambda message: message["type"] == "market_batch", within=30)
-    await client.close()
+    assert watched.public.ticks
 
 
-async def test_a_follower_of_two_symbols_gets_those_two(emulator, session):
-    client = await Client.connect(session, emulator.ready["websocket"])
-    answer = await client.subscribe(symbols=["BTC", "ETH"])
-    assert set(answer["streams"]["market"]["snapshot"]["data"]) == {"BTC", "ETH"}
-    for batch in await client.batches(2, within=15):
+def test_a_follower_of_two_symbols_gets_those_two(watched):
+    assert set(watched.pair_start["streams"]["market"]["snapshot"]["data"]) == {"BTC", "ETH"}
+    assert len(watched.pair.ticks) >= 2
+    for batch in watched.pair.ticks:
         assert {update["symbol"] for update in batch["updates"]} <= {"BTC", "ETH"}
-    await client.close()
+
+
+def test_a_single_format_follower_gets_a_message_for_each_symbol(watched):
+    updates = [message for message in watched.single.received if message["type"] == "market_update"]
+    assert {update["symbol"] for update in updates} == {"BTC", "ETH"}
+    for update in updates:
+        assert {"last", "bid", "ask", "change_pct", "ts", "source", "stale", "market"} <= set(update["data"])
+
+
+def test_unsubscribed_means_silence(watched):
+    assert watched.unsubscribed["type"] == "unsubscribed"
+    assert len(watched.silent.ticks) == watched.heard_before
+    assert watched.plain.ticks[-1]["seq"] > watched.silent.ticks[-1]["seq"], "others heard more"
+
+
+def test_our_own_template_allows_all_that_our_own_functions_do(emulator, watched):
+    assert watched.plain.ticks
+    assert "is not authorized to perform" not in emulator.output

@@ -31,11 +31,11 @@ async def quotes_turn_stale_and_recover(session, emulator, seconds):
     await client.close()
 
 
-async def test_a_failing_provider_makes_quotes_stale_until_it_recovers(start, session):
+async def test_a_failing_provider_makes_quotes_stale_until_it_recovers(emulator, session):
     # Stale means older than two periods, so the fourth tick without an answer is sure to say so.
-    await quotes_turn_stale_and_recover(session, start(), 21)
+    await quotes_turn_stale_and_recover(session, emulator, 21)
 
 
 @pytest.mark.soak
-async def test_a_provider_that_fails_for_30_seconds(start, session):
-    await quotes_turn_stale_and_recover(session, start(), 30)
+async def test_a_provider_that_fails_for_30_seconds(emulator, session):
+    await quotes_turn_stale_and_recover(session, emulator, 30)

@@ -28,15 +28,13 @@ async def watch_two_schedulers(emulator, session, run, *, clients, seconds):
     await asyncio.gather(*(client.close() for client in connected))
 
 
-async def test_200_clients_and_two_schedulers(start, session, run):
-    emulator = start()
+async def test_200_clients_and_two_schedulers(emulator, session, run):
     await watch_two_schedulers(emulator, session, run, clients=200, seconds=30)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-async def test_200_clients_and_two_schedulers_for_five_minutes(start, session, run):
-    emulator = start()
+async def test_200_clients_and_two_schedulers_for_five_minutes(emulator, session, run):
     began = time.monotonic()
     await watch_two_schedulers(emulator, session, run, clients=200, seconds=300)
     assert time.monotonic() - began >= 300
