@@ -67,6 +67,16 @@ soak: $(INSTALLED) ## Run the tests that take minutes
 conformance: $(INSTALLED) ## Check the emulator, or a stage (GATEWAY=wss://… MANAGEMENT=https://…), against API Gateway's rules
 	TICKWIRE_CONFORMANCE_GATEWAY="$(GATEWAY)" TICKWIRE_CONFORMANCE_MANAGEMENT="$(MANAGEMENT)" $(BIN)/pytest --numprocesses=2 --dist=loadfile tests/conformance
 
+# What drives the Autobahn cases has nothing to do with ours, and an environment of its own.
+build/autobahn/.installed:
+	$(PYTHON) -m venv build/autobahn
+	build/autobahn/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: kosoku==0.1.0
+	@touch $@
+
+.PHONY: autobahn
+autobahn: $(INSTALLED) build/autobahn/.installed ## Run the cases of the Autobahn test suite against the emulator's sockets
+	$(BIN)/python -m tests.conformance.autobahn build/autobahn/bin/python
+
 .PHONY: browser
 browser: # A Chromium for the browser tests: Debian's, where there is none and we may install it
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \

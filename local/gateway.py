@@ -282,7 +282,9 @@ class Gateway:
                 Log(f"route {waiting.route.key}: the function's answer is malformed: {payload[:200]!r}"),
             ]
         body = answer.get("body")
-        if not waiting.route.two_way or not isinstance(body, str) or body == "":
+        if not waiting.route.two_way or not isinstance(body, str):
+            return []
+        if body == "" and not self.choices.empty_body_is_sent:
             return []
         return self._send(connection_id, body.encode(), now)
 

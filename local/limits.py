@@ -113,6 +113,8 @@ class Choices:
     denied_message: str = "Forbidden"
     #: Whether a function that answers a message with ``null`` gets the client an error frame.
     null_is_an_error: bool = False
+    #: Whether a two-way route sends an empty message where a function's body is the empty string.
+    empty_body_is_sent: bool = False
     #: Whether a post that is no UTF-8 arrives with replacement characters; else as it is, and clients hang up (1007).
     mend_text: bool = True
 

@@ -107,6 +107,12 @@ class _Frames(ServerProtocol):
 
     refusal_reason = ""
 
+    def recv_frame(self, frame: Frame) -> None:
+        """Take a frame; a close frame ends a message that is not whole yet (RFC 6455, 5.4), which is no fault."""
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
     def fail(self, code: int, reason: str = "") -> None:  # noqa: ARG002 # the base class's
         """Close for a fault of the client's."""
         super().fail(code, self.refusal_reason)
@@ -149,6 +155,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Run the application with this protocol in its scope."""
         self.scope["extensions"]["tickwire.socket"] = {"protocol": self}
         await super().run_asgi()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrives; a fault ends the connection behind the messages before it, not instead of them."""
+        self.conn.receive_data(data)
+        self.handle_events()
+        if self.conn.parser_exc is not None:
+            self.handle_parser_exception()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report a socket that went without a close frame as 1006, which the base class reports as 1005."""
