@@ -65,7 +65,7 @@ soak: $(INSTALLED) ## Run the tests that take minutes
 
 .PHONY: conformance
 conformance: $(INSTALLED) ## Check the emulator, or a stage (GATEWAY=wss://… MANAGEMENT=https://…), against API Gateway's rules
-	TICKWIRE_CONFORMANCE_GATEWAY="$(GATEWAY)" TICKWIRE_CONFORMANCE_MANAGEMENT="$(MANAGEMENT)" $(BIN)/pytest --numprocesses=2 --dist=loadfile tests/conformance
+	TICKWIRE_CONFORMANCE_GATEWAY="$(GATEWAY)" TICKWIRE_CONFORMANCE_MANAGEMENT="$(MANAGEMENT)" $(BIN)/pytest --numprocesses=2 --dist=loadfile -m "not clients" tests/conformance
 
 # What drives the Autobahn cases has nothing to do with ours, and an environment of its own.
 build/autobahn/.installed:
@@ -76,6 +76,19 @@ build/autobahn/.installed:
 .PHONY: autobahn
 autobahn: $(INSTALLED) build/autobahn/.installed ## Run the cases of the Autobahn test suite against the emulator's sockets
 	$(BIN)/python -m tests.conformance.autobahn build/autobahn/bin/python
+
+# Other people's clients, likewise.
+build/clients/.installed: tests/conformance/clients/package.json tests/conformance/clients/requirements.txt
+	@mkdir -p build/clients
+	@cp tests/conformance/clients/package.json build/clients/
+	cd build/clients && npm install --no-audit --no-fund --no-package-lock --loglevel=error
+	$(PYTHON) -m venv build/clients/venv
+	build/clients/venv/bin/pip install --quiet --disable-pip-version-check -r tests/conformance/clients/requirements.txt
+	@touch $@
+
+.PHONY: clients
+clients: $(INSTALLED) build/clients/.installed ## Let other clients and SDKs (ws, wscat, websockets, AWS's for JavaScript, curl) talk to the emulator
+	TICKWIRE_CONFORMANCE_GATEWAY="$(GATEWAY)" TICKWIRE_CONFORMANCE_MANAGEMENT="$(MANAGEMENT)" $(BIN)/pytest -m clients tests/conformance/clients
 
 .PHONY: browser
 browser: # A Chromium for the browser tests: Debian's, where there is none and we may install it

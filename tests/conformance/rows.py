@@ -206,7 +206,7 @@ ROWS = (
     _row("4.1.1.13", "R", "After two hours it is 1001 `Going away` as well", "data_keeps_a_connection_to_the_end_of_its_life"),
     _row("4.1.1.14", "G", "After a DELETE the client reads 1000; `$disconnect` has `Connection Closed Normally` (C)", "a_delete_closes_the_clients_socket_with_1000", choice="deleted_code"),
     _row("4.1.1.15", "R", "Nobody can choose the close code", differs="The management API has no such parameter, here neither."),
-    _row("4.1.1.16", "G", "Unmasked frames and bad opcodes close with 1002, bad UTF-8 with 1007", "a_wrong_frame_closes_with_its_code"),
+    _row("4.1.1.16", "G", "Unmasked frames and bad opcodes close with 1002, bad UTF-8 with 1007", "a_wrong_frame_closes_with_its_code a_message_before_a_faulty_frame_is_handled_all_the_same"),
     # 4.2 control frames and compression
     _row("4.2.1.1", "R", "A ping is answered with a pong; G: with its payload", "a_ping_is_answered_with_its_payload_and_no_function_hears_of_it"),
     _row("4.2.1.2", "R", "Control frames never reach a function", "a_ping_is_answered_with_its_payload_and_no_function_hears_of_it an_unasked_pong_is_ignored"),
@@ -261,7 +261,7 @@ ROWS = (
     # 6 $disconnect
     _row("6.1.1.1", "C", "A browser that leaves: 1001 with an empty reason", _LEFT),
     _row("6.1.1.2", "C", "A close frame without a status: 1005 and the gateway's own words", _LEFT),
-    _row("6.1.1.3", "G", "A client's own code and reason", f"{_LEFT} a_close_frame_is_answered_with_its_code"),
+    _row("6.1.1.3", "G", "A client's own code and reason", f"{_LEFT} a_close_frame_is_answered_with_its_code a_close_frame_between_fragments_ends_an_unfinished_message"),
     _row("6.1.1.4", "C", "DELETE: 1000 `Connection Closed Normally`", "a_delete_closes_the_clients_socket_with_1000"),
     _row("6.1.1.5", "C", "Idle: 1001 `Going away`", "silence_ends_a_connection_with_1001"),
     _row("6.1.1.6", "G", "Two hours: 1001 `Going away`", "data_keeps_a_connection_to_the_end_of_its_life"),

@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from tests.conformance.conftest import connection_id
-from tests.conformance.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Closed
+from tests.conformance.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Closed, encode
 
 OFFER = "permessage-deflate; client_max_window_bits"
 
@@ -96,6 +96,19 @@ async def test_a_close_frame_is_answered_with_its_code(socket):
     await socket.write(CLOSE, b"\x0f\xa0bye")
     end = await socket.closed()
     assert (end.code, end.reason) == (4000, "bye")
+
+
+async def test_a_close_frame_between_fragments_ends_an_unfinished_message(socket):
+    await socket.write(TEXT, b"half of", fin=False)
+    await socket.write(CLOSE, b"\x03\xe8")
+    assert (await socket.closed()).code == 1000
+
+
+async def test_a_message_before_a_faulty_frame_is_handled_all_the_same(socket, recall, key):
+    message = f'{{"action":"tell","remember":"{key}"}}'.encode()
+    await socket.raw(encode(TEXT, message) + encode(0x3, b"x"))
+    assert (await socket.closed()).code == 1002
+    assert (await recall(key, "MESSAGE"))["body"] == message.decode()
 
 
 async def test_compression_is_agreed_to_in_the_gateways_words(target, connect):

@@ -108,24 +108,13 @@ class Socket:
     async def send(self, message: Any) -> None:
         await self.write(TEXT, (message if isinstance(message, str) else json.dumps(message)).encode())
 
-    async def write(
-        self, opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, rsv1: bool = False
-    ) -> None:
+    async def write(self, opcode: int, payload: bytes, **how: bool) -> None:
         """Send one frame, right or wrong."""
-        head = bytes([opcode | 0x80 * fin | 0x40 * rsv1])
-        flag = 0x80 * masked
-        if len(payload) < 126:
-            head += bytes([flag | len(payload)])
-        elif len(payload) < 65_536:
-            head += bytes([flag | 126]) + struct.pack("!H", len(payload))
-        else:
-            head += bytes([flag | 127]) + struct.pack("!Q", len(payload))
-        if masked:
-            mask = os.urandom(4)
-            whole = int.from_bytes(payload) ^ int.from_bytes((mask * (len(payload) // 4 + 1))[: len(payload)])
-            head += mask
-            payload = whole.to_bytes(len(payload))
-        self._writer.write(head + payload)
+        await self.raw(encode(opcode, payload, **how))
+
+    async def raw(self, content: bytes) -> None:
+        """Send bytes as they are."""
+        self._writer.write(content)
         await self._writer.drain()
 
     async def closed(self, within: float = WITHIN) -> Closed:
@@ -149,6 +138,24 @@ class Socket:
     def drop(self) -> None:
         """Let go of the TCP connection without a word."""
         self._writer.transport.abort()
+
+
+def encode(opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True, rsv1: bool = False) -> bytes:
+    """Make one frame, right or wrong."""
+    head = bytes([opcode | 0x80 * fin | 0x40 * rsv1])
+    flag = 0x80 * masked
+    if len(payload) < 126:
+        head += bytes([flag | len(payload)])
+    elif len(payload) < 65_536:
+        head += bytes([flag | 126]) + struct.pack("!H", len(payload))
+    else:
+        head += bytes([flag | 127]) + struct.pack("!Q", len(payload))
+    if masked:
+        mask = os.urandom(4)
+        whole = int.from_bytes(payload) ^ int.from_bytes((mask * (len(payload) // 4 + 1))[: len(payload)])
+        head += mask
+        payload = whole.to_bytes(len(payload))
+    return head + payload
 
 
 async def call(
