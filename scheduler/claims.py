@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +23,8 @@ class Claim:
     The right to run tick ``seq`` of ``stream``, given to ``run``.
 
     ``fence`` grows by one with every claim. ``state`` is what tick ``state_seq`` left because it sent nothing and so
-    wrote no snapshot; empty, and 0, when none ever has.
+    wrote no snapshot; empty, and 0, when none ever has. ``sent_seq`` is the last tick that was committed, None when
+    none ever was.
     """
 
     stream: str
@@ -31,6 +33,7 @@ class Claim:
     fence: int
     state: bytes = b""
     state_seq: int = 0
+    sent_seq: int | None = None
 
 
 class ClaimStore(Protocol):
@@ -50,6 +53,15 @@ class ClaimStore(Protocol):
         Leave ``state`` for the next tick; False, and nothing is changed, when a later tick has been claimed.
 
         For ticks that send nothing: what a tick sends is in its snapshot, with the state beside it.
+        """
+        ...
+
+    def commit(self, claim: Claim) -> bool:
+        """
+        Write down that the claim's tick is sent from here on; False when a later tick has been claimed.
+
+        So every claim knows for certain what was sent before it: what it does not find committed never will be. To
+        commit again is no error.
         """
         ...
 
@@ -87,19 +99,23 @@ class DynamoClaimStore:
 
     def leave(self, claim: Claim, state: bytes) -> bool:
         """Leave the state in one UpdateItem, on the condition that the claim still is the latest."""
+        # Every name is an alias: state is a reserved word in expressions.
+        return self._update(claim, "SET #state = :state, #state_seq = :seq", {":state": {"B": state}})
+
+    def commit(self, claim: Claim) -> bool:
+        """Commit in one UpdateItem, on the condition that the claim still is the latest."""
+        return self._update(claim, "SET #sent_seq = :seq", {})
+
+    def _update(self, claim: Claim, change: str, values: Mapping[str, AttributeValueTypeDef]) -> bool:
+        names = ("seq", "run", *re.findall(r"#(\w+) =", change))
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=_key(claim.stream),
-                UpdateExpression="SET #state = :state, #state_seq = :seq",
+                UpdateExpression=change,
                 ConditionExpression="#seq = :seq AND #run = :run",
-                # Every name is an alias: state is a reserved word in expressions.
-                ExpressionAttributeNames={"#state": "state", "#state_seq": "state_seq", "#seq": "seq", "#run": "run"},
-                ExpressionAttributeValues={
-                    ":state": {"B": state},
-                    ":seq": {"N": str(claim.seq)},
-                    ":run": {"S": claim.run},
-                },
+                ExpressionAttributeNames={f"#{name}": name for name in names},
+                ExpressionAttributeValues={":seq": {"N": str(claim.seq)}, ":run": {"S": claim.run}, **values},
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
@@ -118,4 +134,5 @@ def _claim(stream: str, item: Mapping[str, AttributeValueTypeDef]) -> Claim:
         fence=int(item["fence"]["N"]),
         state=item["state"]["B"] if "state" in item else b"",
         state_seq=int(item["state_seq"]["N"]) if "state_seq" in item else 0,
+        sent_seq=int(item["sent_seq"]["N"]) if "sent_seq" in item else None,
     )

@@ -2,7 +2,9 @@
 One tick of a stream, and the Lambda entry point that runs a minute of them.
 
 A tick claims, fetches, composes, writes the snapshot, and only then reads the shards and posts: whoever subscribes
-meanwhile either finds the new snapshot or is found by the query.
+meanwhile either finds the new snapshot or is found by the query. Between the two it commits: a snapshot that was
+written but not committed, because time was up or the process ended, counts as never sent, and the next tick goes on
+from the one before it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import logging
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -32,7 +34,7 @@ from scheduler.settings import SchedulerSettings, read_settings
 from scheduler.streams import COMPOSERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 
     from handlers.hub.connections import Connection, ConnectionStore
     from handlers.hub.management import Poster
@@ -48,6 +50,12 @@ FETCH_SHARE: Final = 0.75
 
 BROADCAST_SHARE: Final = 0.9
 """The part of what is left then that posting may take; the rest is for forgetting the gone."""
+
+LEAST_S: Final = 0.5
+"""With less time left than this nothing is committed any more: too many would miss the tick."""
+
+STOP_PATIENCE_S: Final = 0.5
+"""How long a stop waits for a tick that is being sent: who is not served needs a snapshot from the next scheduler."""
 
 YOUNG_MS: Final = 10_000
 """A connection that the gateway calls gone may still be inside ``$connect`` for so many milliseconds."""
@@ -164,7 +172,9 @@ async def tick(
     report = Report(stream, seq, full=seq % protocol.FULL_EVERY == 0)
     try:
         async with asyncio.timeout(run.left()) as limit:
-            report.outcome = await run.tick(report)
+            report.outcome = await run.prepare(report)
+        if report.outcome in {"sent", "quiet"}:
+            report.outcome = await _finish(run.send(report))
     except Exception as trouble:  # no trouble of one tick may end the loop
         cause = trouble.exceptions[0] if isinstance(trouble, ExceptionGroup) else trouble
         report.outcome = "late" if limit.expired() else "failed"
@@ -176,6 +186,18 @@ async def tick(
     return report
 
 
+async def _finish(sending: Coroutine[Any, Any, str]) -> str:
+    """Wait for a tick that is being sent; a stop leaves it ``STOP_PATIENCE_S`` more."""
+    task = asyncio.create_task(sending)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=STOP_PATIENCE_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
 class _Run:
     """One run of one tick."""
 
@@ -184,13 +206,16 @@ class _Run:
         self._ports = ports
         self._now = now
         self._deadline = deadline
+        self._messages: Callable[[Connection], Sequence[bytes]] | None = None
+        self._to_commit: Claim | None = None
+        self._at = 0
 
     def left(self) -> float:
         """Tell how many seconds are left until the deadline."""
         return max(0, self._deadline - self._now()) / 1000
 
-    async def tick(self, report: Report) -> str:
-        """Go through the phases; returns the outcome."""
+    async def prepare(self, report: Report) -> str:
+        """Go through the phases up to the snapshot; the outcomes ``sent`` and ``quiet`` are what ``send`` has to do."""
         if not self.left():
             return "late"
         with report.phase("claim"):
@@ -204,8 +229,12 @@ class _Run:
                 fetching = group.create_task(self._composer.fetch(within=FETCH_SHARE * self.left()))
         latest = reading.result()
         with report.phase("compose"):
-            at = self._now()
+            self._at = at = self._now()
             known = _known(claim, latest)
+            prev = latest.seq if latest else None
+            if prev != claim.sent_seq:
+                # Nobody was told what that snapshot says: everything is said again, to those who have what was before.
+                report.full, prev = True, claim.sent_seq
             composition = self._composer.compose(fetching.result(), known, now=at, full=report.full)
         report.changed = len(composition.updates)
         report.faults = composition.faults
@@ -217,37 +246,55 @@ class _Run:
             is_latest = True
             if snapshot is not None and snapshot is not latest:
                 is_latest = await asyncio.to_thread(self._ports.snapshots.save, snapshot)
+                self._to_commit = claim
             elif composition.state != known.state:
                 is_latest = await asyncio.to_thread(self._ports.claims.leave, claim, composition.state)
         if not is_latest:
             return "overtaken"
         if snapshot is not None:
-            prev = latest.seq if latest else None
             updates = composition.updates or None
             messages = Messages(snapshot, prev=prev, updates=updates, now=at, notices=composition.notices)
-            await self._post(messages.to, report, now=at)
+            self._messages = messages.to
         elif composition.notices:
-            await self._post(lambda _: composition.notices, report, now=at)
+            self._messages = lambda _: composition.notices
         return "sent" if composition.updates else "quiet"
 
-    async def _post(self, messages: Callable[[Connection], Sequence[bytes]], report: Report, *, now: int) -> None:
+    async def send(self, report: Report) -> str:
+        """
+        Commit and post what ``prepare`` has made; returns the outcome.
+
+        Whoever cancels this while it commits may leave a tick that counts as sent and was not.
+        """
+        if self._messages is None:
+            return report.outcome
+        if self._to_commit is not None:
+            if self.left() < LEAST_S:
+                report.reason = "saved too late to be sent"
+                return "late"
+            with report.phase("commit"):
+                is_latest = await asyncio.to_thread(self._ports.claims.commit, self._to_commit)
+            if not is_latest:
+                return "overtaken"
         connections = self._ports.connections
         with report.phase("broadcast"):
             report.delivery = await broadcast(
                 report.stream,
-                messages,
+                self._messages,
                 to=connections,
                 gateway=self._ports.gateway,
-                now=now,
-                within=BROADCAST_SHARE * self.left(),
+                now=self._at,
+                # However long it took to commit: what is committed has to be posted.
+                within=max(BROADCAST_SHARE * self.left(), LEAST_S if self._to_commit else 0),
             )
         if report.delivery.gone:
-            with report.phase("forget"):
-                report.forgotten = await _forget(report.delivery.gone, connections, now=now)
+            with report.phase("forget"), suppress(TimeoutError):
+                async with asyncio.timeout(self.left()):
+                    report.forgotten = await _forget(report.delivery.gone, connections, now=self._at)
+        return report.outcome
 
 
 def _known(claim: Claim, latest: Snapshot | None) -> Known:
-    """Join what was sent last and what a later tick, that sent nothing, has left."""
+    """Join what was written last and what a later tick, that sent nothing, has left."""
     if latest is None:
         return Known(state=claim.state)
     return Known(latest.data, claim.state if claim.state_seq > latest.seq else latest.state)

@@ -64,6 +64,13 @@ class InMemoryClaimStore:
         self.claims[claim.stream] = replace(latest, state=state, state_seq=claim.seq)
         return True
 
+    def commit(self, claim: Claim) -> bool:
+        latest = self.claims[claim.stream]
+        if (latest.seq, latest.run) != (claim.seq, claim.run):
+            return False
+        self.claims[claim.stream] = replace(latest, sent_seq=claim.seq)
+        return True
+
 
 class ScriptedProvider:
     """A ``Provider`` that answers what it is told to, one answer a fetch, and the last one again when none is left."""

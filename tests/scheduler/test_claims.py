@@ -72,6 +72,22 @@ def test_a_tick_that_was_overtaken_leaves_nothing(claims):
     assert claims.claim("market", 9, "mine").state == b"later"
 
 
+def test_what_was_sent_is_known_to_every_later_claim(claims):
+    first = claims.claim("market", 7, "mine")
+    assert first.sent_seq is None
+    assert claims.commit(first)
+    assert claims.commit(first), "a write that succeeded unheard is tried again"
+    claims.claim("market", 8, "theirs")
+    assert claims.claim("market", 9, "mine").sent_seq == 7
+
+
+def test_a_tick_that_was_overtaken_is_never_sent(claims):
+    early = claims.claim("market", 7, "mine")
+    claims.claim("market", 8, "theirs")
+    assert claims.commit(early) is False
+    assert claims.claim("market", 9, "mine").sent_seq is None
+
+
 def test_an_answer_without_the_item_that_won_is_a_lost_claim():
     """Not every DynamoDB besides AWS's knows ReturnValuesOnConditionCheckFailure."""
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
+import time
 from dataclasses import replace
 
 import msgspec
@@ -225,7 +227,7 @@ async def test_the_line_of_a_tick_is_one_json_object(caplog):
     assert first["event"] == "tick"
     assert (first["stream"], first["seq"], first["outcome"], first["full"]) == ("market", FULL, "sent", True)
     assert (first["changed"], first["posted"], first["gone"], first["failed"]) == (1, 1, 0, 0)
-    assert list(first["ms"]) == ["claim", "fetch", "compose", "save", "broadcast"]
+    assert list(first["ms"]) == ["claim", "fetch", "compose", "save", "commit", "broadcast"]
     assert "faults" not in first
     assert second["faults"] == ["binance: 500"]
 
@@ -252,6 +254,92 @@ async def test_a_tick_without_its_table_fails_and_says_so(port, call, trouble, h
     assert (report.outcome, report.reason) == ("failed", repr(trouble))
     assert any(record.exc_info for record in caplog.records) is has_stack
     assert world.gateway.posts == []
+
+
+async def test_a_snapshot_that_is_written_after_the_deadline_leaves_no_hole():
+    """A thread cannot be cancelled: what it was told to write it writes, though nobody waits for it any more."""
+    world = World(at(0, quote()), at(5, quote(last="2")), at(10, quote(last="3")), connections=[follower()])
+    await world.tick(FULL)
+    save, written = world.ports.snapshots.save, threading.Event()
+
+    def save_late(snapshot):
+        time.sleep(0.08)
+        save(snapshot)
+        written.set()
+
+    world.ports.snapshots.save = save_late
+    report = await world.tick(FULL + 1, end=(FULL + 1) * 5_000 + 53)
+    assert (report.outcome, report.reason) == ("late", "stopped in save")
+    await asyncio.to_thread(written.wait)
+    assert world.latest.seq == FULL + 1, "written, and nobody was told"
+    world.ports.snapshots.save = save
+    assert (await world.tick(FULL + 2)).outcome == "sent"
+    assert [(batch["seq"], batch["prev"]) for batch in world.told()] == [(FULL, None), (FULL + 2, FULL)]
+
+
+@pytest.mark.parametrize("trouble", [EndpointConnectionError(endpoint_url="http://nowhere"), None], ids=str)
+async def test_what_a_tick_wrote_and_did_not_commit_is_said_by_the_next_one(trouble):
+    both, unchanged = at(5, quote("BTC", "2"), quote("ETH", "3")), at(10, quote("BTC", "2"), quote("ETH", "3"))
+    world = World(at(0, quote("BTC"), quote("ETH")), both, unchanged, connections=[follower()])
+    await world.tick(FULL)
+    commit = world.ports.claims.commit
+
+    def fail(claim):
+        if trouble:
+            raise trouble
+        return False  # a later tick has been claimed
+
+    world.ports.claims.commit = fail
+    assert (await world.tick(FULL + 1)).outcome == ("failed" if trouble else "overtaken")
+    assert (world.latest.seq, len(world.gateway.posts)) == (FULL + 1, 1)
+    world.ports.claims.commit = commit
+    report = await world.tick(FULL + 2)
+    assert (report.outcome, report.full) == ("sent", True)
+    last = world.told()[-1]
+    assert (last["seq"], last["prev"]) == (FULL + 2, FULL)
+    assert [(update["symbol"], update["data"]["last"]) for update in last["updates"]] == [("BTC", 2), ("ETH", 3)]
+
+
+async def test_a_tick_with_too_little_time_left_commits_nothing():
+    world = World(at(0, quote()), at(5, quote(last="2")), connections=[follower()])
+    await world.tick(FULL)
+    report = await world.tick(FULL + 1, end=(FULL + 1) * 5_000 + 400)
+    assert (report.outcome, report.reason) == ("late", "saved too late to be sent")
+    assert world.ports.claims.claims["market"].sent_seq == FULL
+    assert len(world.gateway.posts) == 1
+
+
+async def test_what_was_committed_late_is_posted_all_the_same():
+    world = World(at(0, quote()), connections=[follower()])
+    commit = world.ports.claims.commit
+
+    def commit_late(claim):
+        world.clock.at += 5_000
+        return commit(claim)
+
+    world.ports.claims.commit = commit_late
+    report = await world.tick(FULL)
+    assert (report.outcome, report.delivery.posted) == ("sent", 1)
+
+
+async def test_a_stop_lets_a_tick_end_that_is_being_sent():
+    world = World(at(0, quote()), connections=[follower()])
+    begun, go_on = threading.Event(), threading.Event()
+    commit = world.ports.claims.commit
+
+    def commit_slowly(claim):
+        begun.set()
+        go_on.wait(5)
+        return commit(claim)
+
+    world.ports.claims.commit = commit_slowly
+    ticking = asyncio.create_task(world.tick(FULL))
+    await asyncio.to_thread(begun.wait)
+    ticking.cancel()
+    asyncio.get_running_loop().call_later(0.02, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await ticking
+    assert [batch["seq"] for batch in world.told()] == [FULL]
 
 
 class SlowProvider(ScriptedProvider):

@@ -6,6 +6,7 @@ import asyncio
 from itertools import pairwise
 
 import msgspec
+from botocore.exceptions import EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,8 @@ ROUND = st.fixed_dictionaries(
         "schedulers": st.sampled_from([(0,), (1,), (0, 1), (1, 0)]),
         "answers": st.tuples(*[st.just("down") | st.fixed_dictionaries({"BTC": SAID, "ETH": SAID})] * 2),
         "gap": st.sampled_from([1, 1, 1, 2, 13]),
+        # Whether the scheduler dies between writing its snapshot and posting it.
+        "dies": st.sampled_from([False, False, False, True]),
     }
 )
 
@@ -48,6 +51,17 @@ def test_a_client_sees_a_chain_without_holes_of_what_the_sources_said(rounds):
     asyncio.run(check(rounds))
 
 
+class MortalClaimStore(InMemoryClaimStore):
+    """Lets a scheduler die between writing its snapshot and posting it."""
+
+    dying = False
+
+    def commit(self, claim):
+        if self.dying:
+            raise EndpointConnectionError(endpoint_url="http://nowhere")
+        return super().commit(claim)
+
+
 async def check(rounds):
     clock, gateway = Clock(), RecordingGateway()
     watchers = [
@@ -56,27 +70,37 @@ async def check(rounds):
         follower("public=", owed=True, at=NOON),
         follower("single=", how="single"),
     ]
-    ports = Ports(InMemoryClaimStore(), InMemorySnapshotStore(), InMemoryConnectionStore(*watchers), gateway)
+    ports = Ports(MortalClaimStore(), InMemorySnapshotStore(), InMemoryConnectionStore(*watchers), gateway)
     providers = [ScriptedProvider(DOWN), ScriptedProvider(DOWN)]
     composers = [Prices([BITCOIN, ETHER], [provider]) for provider in providers]
     seq, answered = NOON // 5_000, set()
     for one in rounds:
         seq += one["gap"]
         clock.at = seq * 5_000
+        ports.claims.dying = one["dies"]
         for number in one["schedulers"]:
             providers[number].answers = [answer(one["answers"][number], clock.at)]
             report = await tick("market", seq, composer=composers[number], ports=ports, now=clock)
             if report.outcome != "elsewhere":
                 answered |= {(q.symbol, q.last, q.ts) for q in providers[number].answers[0].quotes.values()}
-            assert report.outcome in {"sent", "quiet", "elsewhere"}
+            assert report.outcome in {"sent", "quiet", "elsewhere"} | ({"failed"} if one["dies"] else set())
     for connection_id in ("all=", "some="):
         batches = [message for message in gateway.messages(connection_id) if message["type"] != "status"]
         numbers = [batch["seq"] for batch in batches]
         assert numbers == sorted(set(numbers))
         assert [batch["prev"] for batch in batches] == [None, *numbers[:-1]][: len(batches)]
-    # Every tick that was sent, a public client saw as a snapshot or as a batch that goes on from it.
+    check_public(gateway.messages("public="))
+    for _, posted in gateway.posts:
+        assert values(posted) <= answered
+    # Nobody is told twice in a row that a provider does as it did; what a scheduler that died had to say is lost.
+    states = ["ok", *(told["state"] for told in gateway.messages("some=") if told["type"] == "status")]
+    assert all(before != after for before, after in pairwise(states)) or any(one["dies"] for one in rounds)
+
+
+def check_public(messages):
+    """Check that a public client saw every tick that was sent, as a snapshot or as a batch that goes on from it."""
     last = None
-    for message in gateway.messages("public="):
+    for message in messages:
         if message["type"] == "status":
             continue
         if message["type"] == "snapshot":
@@ -84,11 +108,6 @@ async def check(rounds):
         else:
             assert message["prev"] == last
         last = message["seq"]
-    for _, posted in gateway.posts:
-        assert values(posted) <= answered
-    # Nobody is told twice in a row that a provider does as it did.
-    states = ["ok", *(told["state"] for told in gateway.messages("some=") if told["type"] == "status")]
-    assert all(before != after for before, after in pairwise(states))
 
 
 def values(posted):
