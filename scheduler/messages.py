@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from handlers.hub import protocol
+from handlers.hub import compact, protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +51,7 @@ class Messages:
     def to(self, connection: Connection) -> Sequence[bytes]:
         """Give what this connection is to be sent, in order; nothing if this tick has nothing for it."""
         subscription = connection.subscriptions[self._state.stream]
-        kind = (subscription.symbols, connection.format, self._is_owed(subscription))
+        kind = (subscription.symbols, self._how(connection.format), self._is_owed(subscription))
         if kind not in self._composed:
             self._composed[kind] = [*self._notices, *self._compose(*kind)]
         return self._composed[kind]
@@ -58,6 +59,14 @@ class Messages:
     def _is_owed(self, subscription: Subscription) -> bool:
         first = protocol.PERIOD_MS[self._state.stream] + OWED_FOR_MS
         return subscription.snapshot_owed and self._now < subscription.subscribed_at + first
+
+    def _how(self, how: str) -> str:
+        """Give the format that counts: a stream without a compact form has the same batches for both."""
+        return "batch" if how == "compact" and self._state.stream not in protocol.COMPACT_TYPE else how
+
+    @cached_property
+    def _values(self) -> dict[str, bytes]:
+        return {symbol: compact.values(data, ts=self._state.ts) for symbol, data in (self._updates or {}).items()}
 
     def _compose(self, symbols: frozenset[str] | None, how: str, owed: bool) -> Sequence[bytes]:  # noqa: FBT001 - a key's part
         state = self._state
@@ -71,6 +80,10 @@ class Messages:
                 for symbol in self._updates
                 if symbols is None or symbol in symbols
             ]
+        if how == "compact":
+            return protocol.compact_batch(
+                state.stream, seq=state.seq, prev=self._prev, ts=state.ts, values=self._values, only=symbols
+            )
         return protocol.batch(
             state.stream, seq=state.seq, prev=self._prev, ts=state.ts, updates=self._updates, only=symbols
         )

@@ -207,6 +207,33 @@ export interface BatchMessage {
   parts?: number
   updates: BatchUpdate[]
 }
+/** What a quote has to say beside its prices: its origin when that has changed, its time when it is another one. */
+export interface CompactRest {
+  source?: string
+  stale?: boolean
+  market?: 'open' | 'closed'
+  /** Beside a source: left out if it is none. */
+  proxy?: true
+  ts?: number
+}
+/**
+ * The instrument's number in the snapshot's `instruments`, last, bid, ask, change over 24 hours in per cent, the rest.
+ *
+ * What is missing at the end is null; a bid or ask of 0 is the same as last.
+ */
+export type CompactQuote = [number, (number | null)?, (number | null)?, (number | null)?, (number | null)?, CompactRest?]
+/** A market batch in numbers, for a connection that asked for the format `compact`; `client.ts` does not. */
+export interface CompactMessage {
+  type: 'market_compact'
+  seq: number
+  prev: number | null
+  ts: number
+  /** CRC-32 of the symbols that the updates count in, with commas between. */
+  list: number
+  part?: number
+  parts?: number
+  updates: CompactQuote[]
+}
 /** One symbol, with its last known full data. */
 export interface MarketUpdate {
   type: 'market_update'
@@ -271,6 +298,7 @@ export type ServerMessage =
   | UnsubscribedMessage
   | SnapshotMessage
   | BatchMessage
+  | CompactMessage
   | MarketUpdate
   | SignalUpdate
   | BinaryUpdate
@@ -339,6 +367,28 @@ const batchOf = (data: Check): Check =>
     parts: maybe(isCount),
     updates: listOf(shape({ symbol: isText, data })),
   })
+const isOrigin = shape({
+  source: isText,
+  stale: isFlag,
+  market: isOpenOrClosed,
+  proxy: optional(oneOf([true])),
+  ts: optional(isCount),
+})
+const isNothingButTime = shape({
+  source: oneOf([undefined]),
+  stale: oneOf([undefined]),
+  market: oneOf([undefined]),
+  proxy: oneOf([undefined]),
+  ts: isCount,
+})
+const isCompactRest: Check = (value) => isOrigin(value) || isNothingButTime(value)
+const isCompactQuote: Check = (value) =>
+  Array.isArray(value) &&
+  value.length >= 1 &&
+  value.length <= 6 &&
+  isCount(value[0]) &&
+  value.slice(1, 5).every(isPrice) &&
+  (value.length < 6 || isCompactRest(value[5]))
 const isSubscribedStream = shape({ seq: maybe(isCount), period_ms: isCount, snapshot: maybe(isSnapshot) })
 
 const MESSAGES: Record<ServerMessage['type'], Check> = {
@@ -354,6 +404,15 @@ const MESSAGES: Record<ServerMessage['type'], Check> = {
   market_batch: batchOf(isChangedQuote),
   signal_batch: batchOf(isObject),
   binary_batch: batchOf(isObject),
+  market_compact: shape({
+    seq: isCount,
+    prev: (value) => value === null || isCount(value),
+    ts: isCount,
+    list: isCount,
+    part: maybe(isCount),
+    parts: maybe(isCount),
+    updates: listOf(isCompactQuote),
+  }),
   market_update: shape({ symbol: isText, data: isWholeQuote }),
   signal_update: shape({ symbol: isText, data: isObject }),
   binary_update: shape({ symbol: isText, data: isObject }),

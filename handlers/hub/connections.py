@@ -65,7 +65,7 @@ class Connection:
     """
     One client's open socket and its subscriptions by stream.
 
-    ``connected_at`` is epoch milliseconds, ``expires_at`` epoch seconds; ``format`` is ``batch`` or ``single``.
+    ``connected_at`` is epoch milliseconds, ``expires_at`` epoch seconds; ``format`` is one of ``requests.FORMATS``.
     """
 
     id: str

@@ -7,11 +7,13 @@ bytes. Every ``data`` goes through as the bytes it was given, so a price keeps i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from handlers.hub import compact
 from handlers.hub.instruments import instruments as traded
+from handlers.hub.parts import LIMIT_BYTES, chunks, encode, room_beside, tick
 from handlers.hub.requests import (
     ACTIONS,
     DEFAULT_FORMAT,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIONS",
     "BATCH_TYPE",
+    "COMPACT_TYPE",
     "DEFAULT_FORMAT",
     "ERROR_CODES",
     "FORMATS",
@@ -63,6 +66,7 @@ __all__ = [
     "VotesRequest",
     "batch",
     "candles",
+    "compact_batch",
     "error",
     "id_of",
     "parse_query",
@@ -89,6 +93,13 @@ FULL_EVERY: Final = 12
 BATCH_TYPE: Final[Mapping[str, str]] = {"market": "market_batch", "signals": "signal_batch", "binary": "binary_batch"}
 """What the message of one tick is called."""
 
+COMPACT_TYPE: Final[Mapping[str, str]] = {"market": "market_compact"}
+"""
+What it is called for connections of the format ``compact``.
+
+The other streams have no such form, and send these connections their batches: what they say is mostly words.
+"""
+
 UPDATE_TYPE: Final[Mapping[str, str]] = {
     "market": "market_update",
     "signals": "signal_update",
@@ -111,9 +122,6 @@ ERROR_CODES: Final = (
     "unavailable",
 )
 """The vocabulary of errors; no code is ever renamed."""
-
-LIMIT_BYTES: Final = 30_000
-"""No message is longer, in bytes: the gateway's frames are 32 KB, and it bills by them."""
 
 RETRY_AFTER_MS: Final = 1_000
 """When to try again after ``unavailable``, in milliseconds, unless a better time is known."""
@@ -162,7 +170,7 @@ def subscribed(
         if state and (since or {}).get(stream) != state.seq:
             parts[stream] = _parts(state, request_id, only=only, instruments=instruments)
     if all(len(several) == 1 for several in parts.values()):
-        whole = _encode(
+        whole = encode(
             answer
             | {
                 "streams": {
@@ -174,14 +182,14 @@ def subscribed(
         if len(whole) <= LIMIT_BYTES:
             return [whole]
     return [
-        _encode(answer | {"streams": states}),
-        *(_encode({"type": "snapshot"} | part) for several in parts.values() for part in several),
+        encode(answer | {"streams": states}),
+        *(encode({"type": "snapshot"} | part) for several in parts.values() for part in several),
     ]
 
 
 def unsubscribed(request_id: RequestId, streams: Iterable[str]) -> bytes:
     """Compose the answer to an unsubscribe; ``streams`` are those that the connection still follows."""
-    return _encode({"type": "unsubscribed", "id": request_id, "streams": list(streams)})
+    return encode({"type": "unsubscribed", "id": request_id, "streams": list(streams)})
 
 
 def snapshot(
@@ -199,7 +207,7 @@ def snapshot(
         instrument asked for is listed, also one that has no data yet.
     """
     return [
-        _encode({"type": "snapshot"} | part) for part in _parts(latest, request_id, only=only, instruments=instruments)
+        encode({"type": "snapshot"} | part) for part in _parts(latest, request_id, only=only, instruments=instruments)
     ]
 
 
@@ -233,44 +241,78 @@ def batch(
         for symbol, data in updates.items()
         if only is None or symbol in only
     ]
-    whole = _encode(head | {"updates": entries})
-    if len(whole) <= LIMIT_BYTES:
-        return [whole]
-    room = LIMIT_BYTES - len(_encode(head | _MOST_PARTS | {"updates": []}))
-    chunks = _chunks([(entry, len(_encode(entry)) + 1) for entry in entries], room)
-    return [
-        _encode(head | {"part": number, "parts": len(chunks), "updates": chunk})
-        for number, chunk in enumerate(chunks, start=1)
-    ]
+    return tick(head, entries)
+
+
+def compact_batch(
+    stream: str,
+    *,
+    seq: int,
+    prev: int | None,
+    ts: int,
+    values: Mapping[str, bytes],
+    only: frozenset[str] | None = None,
+    instruments: Mapping[str, Instrument] | None = None,
+) -> list[bytes]:
+    """
+    Compose the same as ``batch`` for a connection of the format ``compact``, of a stream that has this form.
+
+    Args:
+        stream: Which stream; one of ``COMPACT_TYPE``.
+        seq: The tick's number.
+        prev: The tick sent before it; None for the very first.
+        ts: When it was composed, epoch milliseconds.
+        values: What ``compact.values`` made of the ``data`` of each symbol; who is not listed has no number, and is
+            left out.
+        only: The symbols a connection follows.
+        instruments: What is traded; without it, the list of instruments.
+    """
+    listed = traded() if instruments is None else instruments
+    numbered = [symbol for symbol in listed if only is None or symbol in only]
+    head = {
+        "type": COMPACT_TYPE[stream],
+        "seq": seq,
+        "prev": prev,
+        "ts": ts,
+        "list": compact.list_of(numbered),
+    }
+    return tick(
+        head,
+        [
+            msgspec.Raw(b"[%d%b]" % (number, values[symbol]))
+            for number, symbol in enumerate(numbered)
+            if symbol in values
+        ],
+    )
 
 
 def single(stream: str, symbol: str, data: bytes) -> bytes:
     """Compose the message of one instrument for a connection of the format ``single``; ``data`` is its full state."""
-    return _encode({"type": UPDATE_TYPE[stream], "symbol": symbol, "data": msgspec.Raw(data)})
+    return encode({"type": UPDATE_TYPE[stream], "symbol": symbol, "data": msgspec.Raw(data)})
 
 
 def candles(request_id: RequestId, latest: Candles) -> bytes:
     """Compose the latest candles of one instrument, oldest first: as many as 30,000 bytes have room for."""
     head = {"type": "candles", "id": request_id} | _about(latest)
-    room = LIMIT_BYTES - len(_encode(head | {"candles": []}))
+    room = LIMIT_BYTES - len(encode(head | {"candles": []}))
     fitting: list[msgspec.Raw] = []
     for candle in reversed(msgspec.json.decode(latest.payload, type=list[msgspec.Raw])):
         room -= len(bytes(candle)) + 1
         if room < 0:
             break
         fitting.append(candle)
-    return _encode(head | {"candles": fitting[::-1]})
+    return encode(head | {"candles": fitting[::-1]})
 
 
 def votes(request_id: RequestId, latest: Votes) -> bytes:
     """Compose how every indicator votes on one instrument, and what that comes to."""
     said = msgspec.json.decode(latest.payload, type=dict[str, msgspec.Raw])
-    return _encode({"type": "votes", "id": request_id} | _about(latest) | said)
+    return encode({"type": "votes", "id": request_id} | _about(latest) | said)
 
 
 def pong(request_id: RequestId, ts: int) -> bytes:
     """Compose the answer to a ping; ``ts`` is epoch milliseconds."""
-    return _encode({"type": "pong", "id": request_id, "ts": ts})
+    return encode({"type": "pong", "id": request_id, "ts": ts})
 
 
 def status(component: str, state: str, since: int) -> bytes:
@@ -279,7 +321,7 @@ def status(component: str, state: str, since: int) -> bytes:
 
     ``state`` is ``ok``, ``degraded``, ``down`` or ``closed``; ``since`` is epoch milliseconds.
     """
-    return _encode({"type": "status", "component": component, "state": state, "since": since})
+    return encode({"type": "status", "component": component, "state": state, "since": since})
 
 
 def error(fault: ClientFault, request_id: RequestId) -> bytes:
@@ -292,14 +334,8 @@ def unavailable(request_id: RequestId, message: str, *, retry_after_ms: int = RE
     return _error(request_id, code="unavailable", message=message, retry_after_ms=retry_after_ms)
 
 
-_encode = msgspec.json.Encoder().encode
-
-_MOST_PARTS: Final = {"part": 9_999, "parts": 9_999}
-"""Stands in for the real numbers while room is being measured."""
-
-
 def _error(request_id: RequestId, *, code: str, message: str, retry_after_ms: int | None) -> bytes:
-    return _encode(
+    return encode(
         {
             "type": "error",
             "id": request_id,
@@ -335,12 +371,12 @@ def _parts(
         if only is None or symbol in only
     ]
     head = {"id": request_id, "stream": latest.stream, "seq": latest.seq, "ts": latest.ts}
-    room = LIMIT_BYTES - len(_encode({"type": "snapshot"} | head | _MOST_PARTS | {"instruments": [], "data": {}}))
-    chunks = _chunks(
+    room = room_beside({"type": "snapshot"} | head | {"instruments": [], "data": {}})
+    divided = chunks(
         [
             (
                 (symbol, instrument),
-                len(instrument or b"") + len(_encode(symbol)) + len(latest.data.get(symbol, b"")) + 3,
+                len(instrument or b"") + len(encode(symbol)) + len(latest.data.get(symbol, b"")) + 3,
             )
             for symbol, instrument in entries
         ],
@@ -350,16 +386,16 @@ def _parts(
         head
         | {
             "part": number,
-            "parts": len(chunks),
+            "parts": len(divided),
             "instruments": [msgspec.Raw(listing) for _, listing in chunk if listing],
             "data": {symbol: msgspec.Raw(latest.data[symbol]) for symbol, _ in chunk if symbol in latest.data},
         }
-        for number, chunk in enumerate(chunks, start=1)
+        for number, chunk in enumerate(divided, start=1)
     ]
 
 
 def _listing(instrument: Instrument) -> bytes:
-    return _encode(
+    return encode(
         {
             "symbol": instrument.symbol,
             "name": instrument.name,
@@ -367,19 +403,3 @@ def _listing(instrument: Instrument) -> bytes:
             "decimals": instrument.decimals,
         }
     )
-
-
-_Entry = TypeVar("_Entry")
-
-
-def _chunks(entries: Iterable[tuple[_Entry, int]], room: int) -> list[list[_Entry]]:
-    """Fill one chunk after the other, in order, with entries of the given sizes; at least one chunk."""
-    chunks: list[list[_Entry]] = [[]]
-    left = room
-    for entry, size in entries:
-        if size > left and chunks[-1]:
-            chunks.append([])
-            left = room
-        chunks[-1].append(entry)
-        left -= size
-    return chunks

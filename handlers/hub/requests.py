@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 STREAMS: Final = ("market", "signals", "binary")
 """What a connection may subscribe to."""
 
-FORMATS: Final = ("batch", "single")
-"""How a connection may have its ticks: one message for all instruments, or one for each."""
+FORMATS: Final = ("batch", "single", "compact")
+"""How a connection may have its ticks: one message for all instruments, one for each, or one in fewer bytes."""
 
 DEFAULT_FORMAT: Final = "batch"
 

@@ -234,11 +234,12 @@ def _refer(before: Reference, answer: ReferenceAnswer | None) -> Reference:
 def _updates(
     held: Mapping[str, Held], last: Mapping[str, Held], content: Mapping[str, bytes], *, full: bool
 ) -> dict[str, bytes]:
+    """Choose what is new, of each quote; a full tick has them all, and an origin that has not changed in none."""
     updates = {}
     for symbol, one in held.items():
         old = last.get(symbol)
-        if full or old is None or one.quote.origin != old.quote.origin:
+        if old is None or one.quote.origin != old.quote.origin:
             updates[symbol] = content[symbol]
-        elif not one.quote.says_the_same_as(old.quote):
+        elif full or not one.quote.says_the_same_as(old.quote):
             updates[symbol] = quotes.encode(one.quote, full=False)
     return updates

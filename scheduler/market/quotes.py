@@ -53,12 +53,17 @@ class Quote:
         return self.source, self.stale, self.market, self.proxy
 
     def says_the_same_as(self, other: Quote) -> bool:
-        """Whether nothing worth sending is different; a new ``ts`` alone is not."""
-        return (self.last, self.bid, self.ask, self.change_pct, self.origin) == (
+        """
+        Whether nothing worth sending is different.
+
+        A new ``ts`` alone is not, nor is a new ``change_pct``: the price of a day ago is another one every second,
+        while that of now stands. Each twelfth tick, which is full, brings both up to date.
+        """
+        return (self.last, self.bid, self.ask, self.change_pct is None, self.origin) == (
             other.last,
             other.bid,
             other.ask,
-            other.change_pct,
+            other.change_pct is None,
             other.origin,
         )
 

@@ -73,7 +73,7 @@ class Client:
         await self.send(message)
 
         def is_answer(one: dict[str, Any]) -> bool:
-            return one.get("type") != "status" and not one.get("type", "").endswith("_batch")
+            return not one.get("type", "").endswith(("status", "_batch", "_compact"))
 
         return await self.find(is_answer, within=within, after=after)
 

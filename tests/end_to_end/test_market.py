@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from zlib import crc32
 
 import aiohttp
 import pytest
@@ -19,10 +20,12 @@ class Watched:
     late: Client
     pair: Client
     single: Client
+    compact: Client
     silent: Client
     public: Client
     late_start: dict
     pair_start: dict
+    compact_start: dict
     unsubscribed: dict
     heard_before: int
 
@@ -33,11 +36,12 @@ async def watch(emulator):
         async def connect():
             return await Client.connect(session, emulator.ready["websocket"])
 
-        plain, late, pair, single, silent = [await connect() for _ in range(5)]
+        plain, late, pair, single, compact, silent = [await connect() for _ in range(6)]
         public = await Client.connect(session, emulator.ready["streams"]["market"])
         await plain.subscribe()
         await silent.subscribe()
         await single.subscribe(symbols=["BTC", "ETH"], format="single")
+        compact_start = await compact.subscribe(format="compact")
         pair_start = await pair.subscribe(symbols=["BTC", "ETH"])
         await silent.batches(1, within=12)
         unsubscribed = await silent.ask({"action": "unsubscribe", "id": "2", "streams": ["market"]})
@@ -47,9 +51,9 @@ async def watch(emulator):
         await pair.batches(2, within=15)
         await late.batches(1, within=12)
         await public.batches(1, within=30)
-        clients = (plain, late, pair, single, silent, public)
+        clients = (plain, late, pair, single, compact, silent, public)
         await asyncio.gather(*(client.close() for client in clients))
-    return Watched(*clients, late_start, pair_start, unsubscribed, heard_before)
+    return Watched(*clients, late_start, pair_start, compact_start, unsubscribed, heard_before)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,7 @@ def test_prices_move_every_five_seconds(watched):
 
 
 def test_whatever_is_sent_is_of_the_contract(watched):
-    for client in (watched.plain, watched.single, watched.public):
+    for client in (watched.plain, watched.single, watched.compact, watched.public):
         for message in client.received:
             validate_message(json.dumps(message, default=float).encode())
 
@@ -107,6 +111,24 @@ def test_a_single_format_follower_gets_a_message_for_each_symbol(watched):
     assert {update["symbol"] for update in updates} == {"BTC", "ETH"}
     for update in updates:
         assert {"last", "bid", "ask", "change_pct", "ts", "source", "stale", "market"} <= set(update["data"])
+
+
+def test_a_compact_follower_learns_the_same_in_fewer_bytes(watched):
+    listed = [one["symbol"] for one in watched.compact_start["streams"]["market"]["snapshot"]["instruments"]]
+    ticks = [message for message in watched.compact.received if message["type"] == "market_compact"]
+    batches = {batch["seq"]: batch for batch in watched.plain.ticks}
+    assert len(batches.keys() & {tick["seq"] for tick in ticks}) >= 2
+    for tick in ticks:
+        assert tick["list"] == crc32(",".join(listed).encode())
+        read = {}
+        for number, *values in tick["updates"]:
+            last, bid, ask, change_pct = (values + [None] * 4)[:4]
+            read[listed[number]] = (last, last if bid == 0 else bid, last if ask == 0 else ask, change_pct)
+        if (batch := batches.get(tick["seq"])) is not None:
+            assert (tick["prev"], tick["ts"]) == (batch["prev"], batch["ts"])
+            members = ("last", "bid", "ask", "change_pct")
+            said = {one["symbol"]: tuple(one["data"][member] for member in members) for one in batch["updates"]}
+            assert read == said
 
 
 def test_unsubscribed_means_silence(watched):

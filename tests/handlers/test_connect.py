@@ -70,7 +70,7 @@ def test_an_address_may_name_streams_symbols_and_format():
         (
             {"stream": "market", "format": "xml"},
             "bad_request",
-            "format: no such format: 'xml'; there are batch, single",
+            "format: no such format: 'xml'; there are batch, single, compact",
         ),
     ],
 )

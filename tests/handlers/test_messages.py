@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handlers.hub import protocol
+from handlers.hub import compact, protocol
 from handlers.hub.candles import Candles, Votes
 from handlers.hub.errors import ClientFault, UnknownSymbol
 from handlers.hub.protocol import CandlesRequest, Ping, SnapshotRequest, Subscribe, Unsubscribe, VotesRequest
@@ -64,6 +64,7 @@ REQUESTS: Mapping[str, protocol.Request] = {
     "subscribe-nulls": Subscribe(streams=("market",)),
     "subscribe-since-nothing": Subscribe(id="1", streams=("market",), since={"market": None}),
     "subscribe-single": Subscribe(id=7, streams=("market",), format="single"),
+    "subscribe-compact": Subscribe(id="1", streams=("market",), symbols=frozenset({"BTC", "ETH"}), format="compact"),
     "subscribe-unknown-member": Subscribe(id="1", streams=("market",)),
     "unsubscribe": Unsubscribe(id="2", streams=("market",)),
     "snapshot-request": SnapshotRequest(id="3", stream="market"),
@@ -111,6 +112,7 @@ ETH = (
     b'{"last":3500.0,"bid":null,"ask":null,"change_pct":0.00,"ts":1795000029412,'
     b'"source":"binance","stale":true,"market":"open"}'
 )
+GOLD_CHANGED = b'{"last":4274.299805,"bid":null,"ask":null,"change_pct":null,"ts":1795000029000}'
 MARKET = Snapshot(
     stream="market", seq=359_000_006, ts=1_795_000_030_291, data={"ETH": ETH, "BTC": BTC, "SOL": b"{}"}, state=b""
 )
@@ -168,6 +170,11 @@ def market_batch(seq: int, prev: int | None, ts: int, **updates: bytes) -> list[
     return protocol.batch("market", seq=seq, prev=prev, ts=ts, updates=updates)
 
 
+def compact_batch(seq: int, prev: int | None, ts: int, only: set[str], **updates: bytes) -> list[bytes]:
+    values = {symbol: compact.values(data, ts=ts) for symbol, data in updates.items()}
+    return protocol.compact_batch("market", seq=seq, prev=prev, ts=ts, values=values, only=frozenset(only))
+
+
 COMPOSED: Mapping[str, Callable[[], list[bytes]]] = {
     "subscribed": lambda: subscribed(MARKET, only=TWO),
     "subscribed-resumed": lambda: subscribed(MARKET, since={"market": 359_000_006}),
@@ -189,6 +196,18 @@ COMPOSED: Mapping[str, Callable[[], list[bytes]]] = {
     "market-batch-in-parts": lambda: market_batch(
         359_000_012, 359_000_011, 1_795_000_060_290, ETH=b'{"x":"' + b"x" * 29_900 + b'"}', BTC=BTC_CHANGED
     )[1:],
+    "market-compact": lambda: compact_batch(
+        359_000_007, 359_000_006, 1_795_000_035_288, {"ETH", "BTC"}, BTC=BTC_CHANGED
+    ),
+    "market-compact-nothing-of-yours": lambda: compact_batch(
+        359_000_008, 359_000_007, 1_795_000_040_290, {"ETH"}, BTC=BTC_CHANGED
+    ),
+    "market-compact-gone-stale": lambda: compact_batch(
+        359_000_009, 359_000_008, 1_795_000_045_290, {"ETH", "BTC"}, ETH=ETH
+    ),
+    "market-compact-one-price-alone": lambda: compact_batch(
+        359_000_006, None, 1_795_000_030_291, {"XAU"}, XAU=GOLD_CHANGED
+    ),
     "signal-batch": lambda: protocol.batch(
         "signals", seq=59_833_334, prev=59_833_333, ts=1_795_000_020_455, updates={}
     ),
@@ -225,6 +244,6 @@ def test_a_wrong_message_does_not_fit_the_contract(name: str):
 def test_every_kind_of_message_has_an_example():
     said = {msgspec.json.decode(one.as_text())["type"] for one in EXAMPLES.values() if one.direction == "server"}
     assert said >= {"subscribed", "unsubscribed", "snapshot", "pong", "status", "error"}
-    assert said >= {*protocol.BATCH_TYPE.values(), *protocol.UPDATE_TYPE.values()}
+    assert said >= {*protocol.BATCH_TYPE.values(), *protocol.COMPACT_TYPE.values(), *protocol.UPDATE_TYPE.values()}
     refused = {one.error for one in EXAMPLES.values() if one.error}
     assert refused == {fault.code for fault in ClientFault.__subclasses__()}

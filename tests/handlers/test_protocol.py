@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handlers.hub import protocol
+from handlers.hub import compact, protocol
 from handlers.hub.instruments import Instrument
 from handlers.hub.snapshots import Snapshot
 from tests.wire import contract, validate_message
@@ -128,6 +128,28 @@ def test_a_long_batch_is_divided_only_when_it_must_be():
     assert [(one["part"], one["parts"]) for one in said] == [(1, 3), (2, 3), (3, 3)]
     assert {(one["seq"], one["prev"]) for one in said} == {(2, 1)}
     assert [update["symbol"] for one in said for update in one["updates"]] == list(many(400))
+
+
+def test_a_compact_batch_counts_in_the_instruments_that_are_followed_as_their_snapshot_does():
+    only = frozenset({"S001", "S003", "S004", "GONE"})
+    values = dict.fromkeys([*many(5), "GONE"], b",1")
+    [message] = protocol.compact_batch("market", seq=2, prev=1, ts=3, values=values, only=only, instruments=many(5))
+    [snapshot] = protocol.snapshot(state(5), only=only, instruments=many(5))
+    said, listed = validate_message(message), validate_message(snapshot)["instruments"]
+    assert said["list"] == compact.list_of(instrument["symbol"] for instrument in listed)
+    assert [listed[number]["symbol"] for number, _ in said["updates"]] == ["S001", "S003", "S004"]
+
+
+def test_a_compact_batch_counts_over_all_parts_of_a_snapshot_and_is_divided_itself():
+    values = dict.fromkeys(many(1_200), b",67000.1,67000,0,-1.25")
+    parts = protocol.compact_batch("market", seq=2, prev=1, ts=3, values=values, instruments=many(1_200))
+    said = [validate_message(part) for part in parts]
+    assert max(map(len, parts)) <= protocol.LIMIT_BYTES
+    assert [(one["part"], one["parts"]) for one in said] == [(1, 2), (2, 2)]
+    snapshots = map(validate_message, protocol.snapshot(state(1_200), instruments=many(1_200)))
+    listed = [instrument["symbol"] for one in snapshots for instrument in one["instruments"]]
+    assert [listed[update[0]] for one in said for update in one["updates"]] == list(many(1_200))
+    assert {one["list"] for one in said} == {compact.list_of(listed)}
 
 
 def test_one_instrument_is_never_divided():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from handlers.hub.instruments import instruments
 from handlers.hub.protocol import status
 from handlers.hub.snapshots import Snapshot
 from scheduler.market.quotes import encode
@@ -47,7 +48,7 @@ def test_single_messages_have_the_full_state_of_what_changed(tick):
     assert told(tick, how="single", symbols=frozenset({"ETH"})) == []
 
 
-@pytest.mark.parametrize("how", ["batch", "single"])
+@pytest.mark.parametrize("how", ["batch", "single", "compact"])
 def test_whoever_is_owed_a_snapshot_gets_it_instead(tick, how):
     (snapshot,) = told(tick, owed=True, at=NOON - 14_999, how=how, symbols=frozenset({"ETH"}))
     assert (snapshot["type"], snapshot["stream"], snapshot["seq"]) == ("snapshot", "market", 9)
@@ -58,13 +59,27 @@ def test_a_snapshot_is_owed_for_the_first_period_and_ten_seconds(tick):
     assert told(tick, owed=True, at=NOON - 15_000)[0]["type"] == "market_batch"
 
 
+def test_a_compact_follower_gets_numbers_of_the_market(tick):
+    (batch,) = told(tick, how="compact")
+    assert (batch["type"], batch["seq"], batch["prev"], batch["ts"]) == ("market_compact", 9, 8, NOON)
+    assert batch["updates"] == [[list(instruments()).index("BTC"), 91776, 91775.99, 91776.01, 4.983]]
+    (batch,) = told(tick, how="compact", symbols=frozenset({"ETH"}))
+    assert (batch["seq"], batch["prev"], batch["updates"]) == (9, 8, [])
+
+
+def test_a_compact_follower_gets_the_other_streams_as_everybody_does():
+    state = Snapshot("signals", seq=9, ts=NOON, data={"BTC": b"{}"}, state=b"")
+    tick = Messages(state, prev=8, updates={"BTC": b"{}"}, now=NOON)
+    assert tick.to(follower(stream="signals", how="compact")) is tick.to(follower(stream="signals"))
+
+
 def test_whoever_was_answered_with_a_snapshot_is_owed_none(tick):
     assert told(tick, at=NOON - 1)[0]["type"] == "market_batch"
 
 
 def test_a_quiet_tick_has_something_for_those_only_who_are_owed_a_snapshot(quiet):
     assert told(quiet) == []
-    assert told(quiet, how="single") == []
+    assert told(quiet, how="single") == told(quiet, how="compact") == []
     assert told(quiet, owed=True, at=NOON)[0]["seq"] == 9
 
 

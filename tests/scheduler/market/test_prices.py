@@ -9,6 +9,7 @@ import pytest
 
 from scheduler.composition import Known
 from scheduler.errors import Refused, Unavailable, UnknownInstrument, Unreachable
+from scheduler.market import quotes
 from scheduler.market.prices import Prices
 from scheduler.market.providers import Answer, ReferenceAnswer
 from tests.scheduler.fakes import BITCOIN, ETHER, EURO, GOLD, NOON, Clock, ScriptedProvider, answering, quote
@@ -48,11 +49,13 @@ async def test_an_update_has_only_what_changed_without_its_origin():
     assert set(composition.content) == {"BTC", "ETH"}
 
 
-async def test_a_full_tick_says_everything_in_full_though_nothing_changed():
-    composer = prices(answering(quote("BTC"), quote("ETH")))
+async def test_a_full_tick_says_every_price_though_nothing_changed_and_the_origin_only_if_it_has():
+    composer = prices(answering(quote("BTC"), quote("ETH")), answering(quote("BTC"), quote("ETH", source="replay")))
     before = await compose(composer)
     composition = await compose(composer, known(before), full=True)
-    assert composition.updates == composition.content == before.content
+    assert list(composition.updates) == ["BTC", "ETH"]
+    assert composition.updates["BTC"] == quotes.encode(quote("BTC"), full=False)
+    assert composition.updates["ETH"] == composition.content["ETH"]
 
 
 async def test_a_quote_that_turns_stale_is_sent_in_full():

@@ -73,13 +73,18 @@ def test_a_new_time_alone_is_no_change():
     assert quote().says_the_same_as(quote(ts=NOON + 1, answered_at=NOON + 5_000))
 
 
+def test_a_new_percentage_of_the_same_price_is_no_change_but_the_first_or_the_last_is_one():
+    assert quote(change_pct="4.983").says_the_same_as(quote(change_pct="4.984"))
+    assert not quote(change_pct=None).says_the_same_as(quote(change_pct="4.984"))
+    assert not quote(change_pct="4.983").says_the_same_as(quote(change_pct=None))
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"last": "1"},
         {"bid": None},
         {"ask": "1"},
-        {"change_pct": "1"},
         {"source": "simulated"},
         {"stale": True},
         {"market": "closed"},
