@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -14,10 +13,11 @@ from handlers.hub.connections import is_outage
 from handlers.hub.errors import ConnectionGone, GatewayFault, LimitExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from handlers.hub.connections import Connection, ConnectionStore
     from handlers.hub.management import Poster
+    from scheduler.quota import Quota
 
 IN_FLIGHT: Final = 64
 """How many posts are under way at once, unless said otherwise."""
@@ -27,6 +27,9 @@ ATTEMPTS: Final = 4
 
 BACKOFF_S: Final = 0.05
 """The first retry waits up to so many seconds, each further one up to twice as long (full jitter)."""
+
+YOUNG_MS: Final = 10_000
+"""A connection that the gateway calls gone may still be inside ``$connect`` for so many milliseconds."""
 
 _CHUNK: Final = 256
 """Connections taken from a shard's pages at once: one change of threads for so many."""
@@ -42,11 +45,13 @@ class Delivery:
     """
     What became of one broadcast.
 
-    ``posted`` and ``bytes`` count the messages that the gateway has taken. The rest count connections: ``limited``
-    were answered 429 to the last and dropped, ``failed`` met any other fault, ``late`` were read but not served when
-    time was up. ``unread`` counts the shards that could not be read to their end. The caller forgets ``gone``.
+    ``followers`` counts who was found subscribed, whether there was something for them or not. ``posted`` and ``bytes``
+    count the messages that the gateway has taken. The rest count connections: ``limited`` were answered 429 to the last
+    and dropped, ``failed`` met any other fault, ``late`` were read but not served when time was up. ``unread`` counts
+    the shards that could not be read to their end. The caller forgets ``gone``.
     """
 
+    followers: int = 0
     posted: int = 0
     bytes: int = 0
     limited: int = 0
@@ -65,6 +70,8 @@ async def broadcast(
     gateway: Poster,
     now: int,
     within: float,
+    shards: Collection[int] | None = None,
+    quota: Quota | None = None,
     in_flight: int = IN_FLIGHT,
     jitter: Callable[[], float] = random.random,
 ) -> Delivery:
@@ -82,21 +89,44 @@ async def broadcast(
         gateway: What posts.
         now: Epoch milliseconds; connections that have expired are left out.
         within: Seconds after which whoever is not yet served is left to the next tick.
+        shards: Whose connections; all by default.
+        quota: How fast may be posted, retries included; as fast as it goes by default.
         in_flight: How many first posts may be under way at once; a quarter as many again may be retries.
         jitter: Random numbers from 0 to 1.
 
     Returns:
         The tally. Nothing is raised for what the gateway or the store does.
     """
-    started = time.perf_counter()
-    run = _Broadcast(messages, gateway=gateway, in_flight=in_flight, jitter=jitter)
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    chosen = range(to.shards) if shards is None else shards
+    run = _Broadcast(messages, gateway=gateway, quota=quota, in_flight=in_flight, jitter=jitter)
     try:
         async with asyncio.timeout(within):
-            await run.deliver([to.followers(stream, shard, now=now // 1000) for shard in range(to.shards)])
+            await run.deliver({shard: to.followers(stream, shard, now=now // 1000) for shard in chosen})
     except TimeoutError:
         run.delivery.late = run.read - run.settled
-    run.delivery.seconds = time.perf_counter() - started
+    run.delivery.seconds = clock() - started
     return run.delivery
+
+
+async def forget(gone: Iterable[str], connections: ConnectionStore, *, now: int) -> int:
+    """
+    Forget whom the gateway does not know any more, and count them; whoever is missed is met again next time.
+
+    ``now`` is epoch milliseconds: who was connected shortly before is kept.
+    """
+    answers = await asyncio.gather(
+        *(
+            asyncio.to_thread(connections.forget, connection_id, unless_connected_after=now - YOUNG_MS)
+            for connection_id in gone
+        ),
+        return_exceptions=True,
+    )
+    troubles = [answer for answer in answers if isinstance(answer, BaseException)]
+    if troubles:
+        logger.error("%d gone connections could not be forgotten: %r", len(troubles), troubles[0])
+    return sum(answer is True for answer in answers)
 
 
 class _Broadcast:
@@ -107,6 +137,7 @@ class _Broadcast:
         messages: Callable[[Connection], Sequence[bytes]],
         *,
         gateway: Poster,
+        quota: Quota | None,
         in_flight: int,
         jitter: Callable[[], float],
     ) -> None:
@@ -115,6 +146,7 @@ class _Broadcast:
         self.settled = 0
         self._messages = messages
         self._gateway = gateway
+        self._quota = quota
         self._in_flight = in_flight
         self._workers = 0
         self._jitter = jitter
@@ -122,11 +154,11 @@ class _Broadcast:
         self._retrying = asyncio.Semaphore(max(1, in_flight // 4))
         self._told: set[type[Exception]] = set()
 
-    async def deliver(self, shards: Sequence[Iterator[Connection]]) -> None:
+    async def deliver(self, shards: Mapping[int, Iterator[Connection]]) -> None:
         """Serve every follower in ``shards``; returns when the last one is settled."""
         async with asyncio.TaskGroup() as group:
             async with asyncio.TaskGroup() as readers:
-                for shard, followers in enumerate(shards):
+                for shard, followers in shards.items():
                     readers.create_task(self._read(shard, followers, group))
             for _ in range(self._workers):
                 await self._waiting.put(None)
@@ -137,6 +169,7 @@ class _Broadcast:
             while not is_read:
                 chunk = await asyncio.to_thread(_take, followers)
                 is_read = len(chunk) < _CHUNK
+                self.delivery.followers += len(chunk)
                 for connection in chunk:
                     messages = self._messages(connection)
                     if messages:
@@ -177,6 +210,8 @@ class _Broadcast:
         """Post ``messages``; return those that the gateway answered with 429, and the ones after."""
         delivery = self.delivery
         for number, message in enumerate(messages):
+            if self._quota is not None:
+                await self._quota.take()
             try:
                 await self._gateway.post(connection_id, message)
             except ConnectionGone:

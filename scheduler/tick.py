@@ -24,7 +24,7 @@ from handlers.hub import protocol
 from handlers.hub.connections import connection_store, is_outage
 from handlers.hub.management import ManagementApi
 from handlers.hub.snapshots import Snapshot, snapshot_store
-from scheduler.broadcast import Delivery, broadcast
+from scheduler.broadcast import Delivery, broadcast, forget
 from scheduler.claims import claim_store
 from scheduler.clock import Job, epoch_ms, follow_grid
 from scheduler.composition import Known
@@ -34,7 +34,7 @@ from scheduler.settings import SchedulerSettings, read_settings
 from scheduler.streams import COMPOSERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 
     from handlers.hub.connections import Connection, ConnectionStore
     from handlers.hub.management import Poster
@@ -56,9 +56,6 @@ LEAST_S: Final = 0.5
 
 STOP_PATIENCE_S: Final = 0.5
 """How long a stop waits for a tick that is being sent: who is not served needs a snapshot from the next scheduler."""
-
-YOUNG_MS: Final = 10_000
-"""A connection that the gateway calls gone may still be inside ``$connect`` for so many milliseconds."""
 
 FAULTS_LOGGED: Final = 5
 """At most so many faults of a provider stand in a tick's log line."""
@@ -289,7 +286,7 @@ class _Run:
         if report.delivery.gone:
             with report.phase("forget"), suppress(TimeoutError):
                 async with asyncio.timeout(self.left()):
-                    report.forgotten = await _forget(report.delivery.gone, connections, now=self._at)
+                    report.forgotten = await forget(report.delivery.gone, connections, now=self._at)
         return report.outcome
 
 
@@ -298,21 +295,6 @@ def _known(claim: Claim, latest: Snapshot | None) -> Known:
     if latest is None:
         return Known(state=claim.state)
     return Known(latest.data, claim.state if claim.state_seq > latest.seq else latest.state)
-
-
-async def _forget(gone: Iterable[str], connections: ConnectionStore, *, now: int) -> int:
-    """Forget whom the gateway does not know any more, and count them; whoever is missed is met again next time."""
-    answers = await asyncio.gather(
-        *(
-            asyncio.to_thread(connections.forget, connection_id, unless_connected_after=now - YOUNG_MS)
-            for connection_id in gone
-        ),
-        return_exceptions=True,
-    )
-    troubles = [answer for answer in answers if isinstance(answer, BaseException)]
-    if troubles:
-        logger.error("%d gone connections could not be forgotten: %r", len(troubles), troubles[0])
-    return sum(answer is True for answer in answers)
 
 
 async def run(

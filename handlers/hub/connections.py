@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
@@ -77,10 +78,10 @@ class Connection:
 
 class ConnectionStore(Protocol):
     """
-    Remembers connections, spread over ``shards`` partitions by their ids.
+    Remembers connections, spread over partitions by their ids; to find all of them, read ``shards``.
 
     Synchronous: a caller in an event loop uses threads. Every call is at most one write or one read, except
-    ``followers``, which reads page by page.
+    ``followers``, which reads page by page, and while the number of shards is being changed.
     """
 
     shards: int
@@ -173,7 +174,7 @@ def is_outage(error: Exception) -> bool:
 
 def connection_store(settings: HubSettings) -> DynamoConnectionStore:
     """Make the store of a deployment, on the process's client."""
-    return DynamoConnectionStore(dynamodb(), settings.table, shards=settings.shards)
+    return DynamoConnectionStore(dynamodb(), settings.table, shards=settings.shards, others=settings.other_shards)
 
 
 class DynamoConnectionStore:
@@ -181,12 +182,19 @@ class DynamoConnectionStore:
     Connections in the one table: ``pk`` is ``SHARD#{crc32(id) % shards}``, ``sk`` the connection id.
 
     Each subscription is an attribute of its own, named like the stream, so that a subscribe is one update and never
-    touches another stream. Rows that were written under another number of shards are not found any more; they
-    expire. ``page`` bounds the items DynamoDB reads for one answer (1 MB otherwise).
+    touches another stream. ``page`` bounds the items DynamoDB reads for one answer (1 MB otherwise).
+
+    ``others`` is the number of shards that another version of the functions writes by, or did in the last two hours;
+    0 for none. Its rows are found too, and the first change to one brings it to its partition under ``shards``. Both
+    rows may be met for a moment then, so a tick may be posted twice; its ``seq`` tells the client.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str, *, shards: int, page: int | None = None) -> None:
-        self.shards = shards
+    def __init__(
+        self, client: DynamoDBClient, table: str, *, shards: int, others: int = 0, page: int | None = None
+    ) -> None:
+        self.shards = max(shards, others)
+        self._written = shards
+        self._others = others or shards
         self._client = client
         self._table = table
         self._page = page
@@ -213,6 +221,7 @@ class DynamoConnectionStore:
         expires_at: int,
     ) -> None:
         """Replace the subscriptions to the streams named in one UpdateItem."""
+        self._bring(connection_id)
         # Every name is an alias: format and binary are reserved words in expressions.
         names = {"#connected_at": "connected_at", "#expires_at": "expires_at", "#format": "format"}
         values: dict[str, AttributeValueTypeDef] = {
@@ -239,6 +248,7 @@ class DynamoConnectionStore:
 
     def unsubscribe(self, connection_id: str, streams: Collection[str]) -> Connection | None:
         """Drop the subscriptions to ``streams`` in one UpdateItem, which also answers what is left."""
+        self._bring(connection_id)
         try:
             answer = self._client.update_item(
                 TableName=self._table,
@@ -255,20 +265,26 @@ class DynamoConnectionStore:
 
     def find(self, connection_id: str) -> Connection | None:
         """Read the connection in one strongly consistent GetItem."""
-        answer = self._client.get_item(TableName=self._table, Key=self._key(connection_id), ConsistentRead=True)
-        return _connection(answer["Item"]) if "Item" in answer else None
+        for key in self._keys(connection_id):
+            answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+            if "Item" in answer:
+                return _connection(answer["Item"])
+        return None
 
     def forget(self, connection_id: str, *, unless_connected_after: int | None = None) -> bool:
         """Delete the connection in one DeleteItem."""
+        # The row in its partition last: what is brought there meanwhile has then been met in one place or the other.
+        deleted = [self._delete(key, unless_connected_after) for key in reversed(self._keys(connection_id))]
+        return any(deleted)
+
+    def _delete(self, key: Mapping[str, AttributeValueTypeDef], unless_connected_after: int | None) -> bool:
         if unless_connected_after is None:
-            answer = self._client.delete_item(
-                TableName=self._table, Key=self._key(connection_id), ReturnValues="ALL_OLD"
-            )
+            answer = self._client.delete_item(TableName=self._table, Key=key, ReturnValues="ALL_OLD")
             return "Attributes" in answer
         try:
             self._client.delete_item(
                 TableName=self._table,
-                Key=self._key(connection_id),
+                Key=key,
                 ConditionExpression="#connected_at <= :limit",
                 ExpressionAttributeNames={"#connected_at": "connected_at"},
                 ExpressionAttributeValues={":limit": {"N": str(unless_connected_after)}},
@@ -306,8 +322,29 @@ class DynamoConnectionStore:
         for page in self._client.get_paginator("query").paginate(**question):
             yield from map(_connection, page["Items"])
 
+    def _bring(self, connection_id: str) -> None:
+        """Bring a row from where the other number of shards had it; nothing is read when that is the same place."""
+        ours, *others = self._keys(connection_id)
+        for theirs in others:
+            found = self._client.get_item(TableName=self._table, Key=theirs, ConsistentRead=True).get("Item")
+            if found is not None:
+                # Written before it is deleted: a tick meanwhile finds it twice rather than not at all.
+                with suppress(self._client.exceptions.ConditionalCheckFailedException):
+                    self._client.put_item(
+                        TableName=self._table,
+                        Item=found | ours,
+                        ConditionExpression="attribute_not_exists(#pk)",
+                        ExpressionAttributeNames={"#pk": "pk"},
+                    )
+                self._client.delete_item(TableName=self._table, Key=theirs)
+
+    def _keys(self, connection_id: str) -> list[dict[str, AttributeValueTypeDef]]:
+        """Give where a connection's row is written, and then where another number of shards may have it."""
+        shards = dict.fromkeys(shard_of(connection_id, number) for number in (self._written, self._others))
+        return [{"pk": {"S": f"SHARD#{shard}"}, "sk": {"S": connection_id}} for shard in shards]
+
     def _key(self, connection_id: str) -> dict[str, AttributeValueTypeDef]:
-        return {"pk": {"S": f"SHARD#{shard_of(connection_id, self.shards)}"}, "sk": {"S": connection_id}}
+        return self._keys(connection_id)[0]
 
 
 def _attribute(subscription: Subscription) -> AttributeValueTypeDef:

@@ -17,6 +17,13 @@ class HubSettings(BaseSettings):
     shards: int = Field(
         default=4, ge=1, le=1024, description="How many partitions the connections are spread over, and queries a tick."
     )
+    other_shards: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="By which other number of shards connections may have been written, or are by functions that are "
+        "not replaced yet; 0 for none.",
+    )
     gateway: str = Field(
         default="",
         description="The stage's own address, wss://{api}.execute-api.{region}.amazonaws.com/{stage}; "

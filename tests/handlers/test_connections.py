@@ -270,3 +270,69 @@ def test_each_call_is_one_request_and_every_read_sees_all_writes(table: str):
         ("DeleteItem", None),
         ("DeleteItem", None),
     ]
+
+
+@pytest.fixture(params=[(4, 16), (16, 4), (3, 4)], ids=["more", "fewer", "unrelated"])
+def change(request: pytest.FixtureRequest, moto: DynamoDBClient, table: str):
+    """The stores of the old functions, of the new ones, and of both when the change is over."""
+    old, new = request.param
+    return (
+        DynamoConnectionStore(moto, table, shards=old, others=new),
+        DynamoConnectionStore(moto, table, shards=new, others=old),
+        DynamoConnectionStore(moto, table, shards=new),
+    )
+
+
+NAMES = [f"{number}=" for number in range(12)]
+
+
+def test_connections_of_either_number_of_shards_are_found_once_by_old_and_new_functions(change):
+    old, new, _ = change
+    for number, name in enumerate(NAMES):
+        (old if number % 2 else new).remember(connection(name, market=EVERYTHING))
+    for store in (old, new):
+        assert sorted(one.id for one in followers(store, "market")) == sorted(NAMES)
+        assert all(store.find(name) == connection(name, market=EVERYTHING) for name in NAMES)
+
+
+def test_a_change_by_a_new_function_is_whole_and_found_once(change):
+    old, new, after = change
+    for name in NAMES:
+        old.remember(connection(name, market=BITCOIN, binary=EVERYTHING))
+        subscribe(new, name, market=EVERYTHING)
+        assert new.find(name) == connection(name, market=EVERYTHING, binary=EVERYTHING)
+        left = new.unsubscribe(name, ["binary"])
+        assert left == connection(name, market=EVERYTHING)
+    for store in (new, after):
+        assert sorted(followers(store, "market"), key=lambda one: one.id) == [
+            connection(name, market=EVERYTHING) for name in sorted(NAMES)
+        ]
+        assert followers(store, "binary") == []
+
+
+def test_who_unsubscribes_first_by_a_new_function_is_told_what_is_left(change):
+    old, new, _ = change
+    for name in NAMES:
+        old.remember(connection(name, market=BITCOIN, binary=EVERYTHING))
+        assert new.unsubscribe(name, ["market"]) == connection(name, binary=EVERYTHING)
+
+
+@pytest.mark.parametrize("limit", [None, OPENED])
+def test_the_gone_are_forgotten_wherever_they_were_written(change, limit):
+    old, new, _ = change
+    for name in NAMES:
+        old.remember(connection(name, market=EVERYTHING))
+        assert new.forget(name, unless_connected_after=OPENED - 1) is False
+        assert new.forget(name, unless_connected_after=limit) is True
+        assert new.forget(name, unless_connected_after=limit) is False
+    assert followers(old, "market") == followers(new, "market") == []
+
+
+def test_a_row_that_somebody_else_has_brought_is_not_brought_again(change):
+    old, new, after = change
+    moved = next(name for name in NAMES if new._key(name) != old._key(name))
+    old.remember(connection(moved, market=BITCOIN))
+    after.remember(connection(moved, market=EVERYTHING))
+    subscribe(new, moved, signals=EVERYTHING)
+    assert after.find(moved) == connection(moved, market=EVERYTHING, signals=EVERYTHING)
+    assert len(followers(new, "market")) == 1

@@ -76,8 +76,16 @@ def operations() -> dict[str, set[str]]:
     for path in PORTS:
         tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
         methods = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        bodies = {method.name: method for method in methods}
         for method in methods:
-            if asked := {operation for call in calls_in(method) if (operation := operation_of(call))}:
+            # A method of the same port that is called counts too.
+            helpers = [
+                bodies[call.func.attr]
+                for call in calls_in(method)
+                if ast.unparse(call.func.value) == "self" and call.func.attr in bodies
+            ]
+            calls = [call for one in (method, *helpers) for call in calls_in(one)]
+            if asked := {operation for call in calls if (operation := operation_of(call))}:
                 found.setdefault(method.name, set()).update(asked)
     return found
 

@@ -13,6 +13,7 @@ from handlers.hub.errors import (
     PayloadTooLarge,
 )
 from scheduler.broadcast import ATTEMPTS, broadcast
+from scheduler.quota import Quota
 from tests.fakes import InMemoryConnectionStore, RecordingGateway
 from tests.scheduler.fakes import NOON, follower
 
@@ -23,7 +24,7 @@ def limited(connection_id):
     return LimitExceeded(connection_id, "too fast")
 
 
-async def deliver(gateway, connections=None, *, messages=(b"one",), within=1.0, in_flight=8, store=None):
+async def deliver(gateway, connections=None, *, messages=(b"one",), within=1.0, in_flight=8, store=None, **more):
     return await broadcast(
         "market",
         lambda connection: messages,
@@ -33,6 +34,7 @@ async def deliver(gateway, connections=None, *, messages=(b"one",), within=1.0, 
         within=within,
         in_flight=in_flight,
         jitter=lambda: 0.01,
+        **more,
     )
 
 
@@ -41,6 +43,7 @@ async def test_every_follower_gets_its_message_once():
     delivery = await deliver(gateway)
     assert sorted(gateway.posts) == sorted((connection_id, b"one") for connection_id in IDS)
     assert (delivery.posted, delivery.bytes, delivery.late, delivery.unread) == (40, 120, 0, 0)
+    assert delivery.followers == 40
     assert delivery.seconds > 0
 
 
@@ -56,8 +59,8 @@ async def test_messages_of_one_connection_keep_their_order():
 
 async def test_whoever_there_is_nothing_for_is_not_posted_to():
     gateway = RecordingGateway()
-    assert (await deliver(gateway, messages=())).posted == 0
-    assert gateway.posts == []
+    delivery = await deliver(gateway, messages=())
+    assert (delivery.posted, delivery.followers, gateway.posts) == (0, 40, [])
 
 
 async def test_the_gone_are_named_and_get_no_further_message():
@@ -189,3 +192,22 @@ async def test_expired_connections_are_left_out():
 async def test_more_followers_than_are_read_ahead_are_all_served():
     many = [f"{number}=" for number in range(3_000)]
     assert (await deliver(RecordingGateway(), many)).posted == 3_000
+
+
+async def test_only_the_shards_asked_for_are_served():
+    parts = [RecordingGateway(), RecordingGateway()]
+    for number, gateway in enumerate(parts):
+        await deliver(gateway, shards=[number, number + 2])
+    served = [{connection_id for connection_id, _ in gateway.posts} for gateway in parts]
+    assert served[0] | served[1] == set(IDS)
+    assert not served[0] & served[1]
+
+
+async def test_no_more_is_posted_than_the_quota_gives_and_retries_count():
+    quota = Quota(200, 10)
+    delivery = await deliver(RecordingGateway({"3=": [limited("3=")]}), quota=quota)
+    assert delivery.posted == 40
+    assert delivery.seconds >= (41 - 10) / 200
+    late = await deliver(RecordingGateway(), quota=quota, within=0.05)
+    assert late.posted + late.late <= 40
+    assert 5 <= late.posted <= 20
