@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,14 @@ class Known:
     state: bytes = b""
 
 
+class Status(NamedTuple):
+    """How a component, such as ``provider.kraken``, does since when (epoch milliseconds); the states are the wire's."""
+
+    component: str
+    state: str
+    since: int
+
+
 @dataclass(frozen=True, slots=True)
 class Composition:
     """
@@ -31,15 +39,16 @@ class Composition:
 
     ``updates`` is what a batch says: the ``data`` of every symbol that has changed, or of all when the tick is full.
     ``content`` is the full ``data`` of every symbol with a value, ``state`` whatever the next tick needs, and
-    ``faults`` a sentence for each thing that went wrong on the way, for the log. ``notices`` are messages for every
-    follower of the stream beside its batch, such as ``status``.
+    ``faults`` a sentence for each thing that went wrong on the way, for the log. ``news`` are the components
+    that do otherwise than at the tick before, and ``standing`` all of them, for whoever was not there.
     """
 
     updates: Mapping[str, bytes]
     content: Mapping[str, bytes]
     state: bytes
     faults: Sequence[str] = ()
-    notices: Sequence[bytes] = ()
+    news: Sequence[Status] = ()
+    standing: Sequence[Status] = ()
 
 
 class Composer(Protocol[Fetched]):

@@ -12,9 +12,47 @@ if TYPE_CHECKING:
 
     from handlers.hub.connections import Connection, Subscription
     from handlers.hub.snapshots import Snapshot
+    from scheduler.composition import Status
 
-OWED_FOR_MS: Final = 10_000
-"""How much longer than its stream's first period a connection on a public path is sent snapshots, in milliseconds."""
+NEW_FOR_MS: Final = 10_000
+"""
+How much longer than its stream's first period a connection is new, in milliseconds.
+
+A new one on a public path is sent snapshots, and every new one how the components do: with each tick, because one may
+fail, or may not find who has only just subscribed.
+"""
+
+
+class Notices:
+    """
+    What a tick tells of the components (``status`` messages), before its content.
+
+    Args:
+        stream: Whose followers are told.
+        news: What everybody is told.
+        standing: How all components do. Whoever is new is told of those that are not ok.
+        now: Epoch milliseconds.
+    """
+
+    def __init__(self, stream: str, news: Sequence[Status], standing: Sequence[Status], *, now: int) -> None:
+        self._stream = stream
+        self._now = now
+        self._news = [protocol.status(*one) for one in news]
+        troubled = [protocol.status(*one) for one in standing if one.state != "ok"]
+        self._all = list(dict.fromkeys([*self._news, *troubled]))
+
+    def to(self, connection: Connection) -> Sequence[bytes]:
+        """Give what this connection is to be told."""
+        return self.told(is_new=is_new(connection.subscriptions[self._stream], self._stream, now=self._now))
+
+    def told(self, *, is_new: bool) -> Sequence[bytes]:
+        """Give what those who are new, or those who are not, are to be told."""
+        return self._all if is_new else self._news
+
+
+def is_new(subscription: Subscription, stream: str, *, now: int) -> bool:
+    """Whether a subscription has begun so lately that what was told before it has to be told again."""
+    return now < subscription.subscribed_at + protocol.PERIOD_MS[stream] + NEW_FOR_MS
 
 
 class Messages:
@@ -29,7 +67,7 @@ class Messages:
         prev: The tick sent before this one; None for the very first.
         updates: ``data`` by symbol, encoded; None on a quiet tick, on which only owed snapshots are sent.
         now: Epoch milliseconds; whether a snapshot is still owed is judged by it.
-        notices: Messages for everybody, before what the tick has for each; on a quiet tick too.
+        notices: What goes before what the tick has for each; on a quiet tick too.
     """
 
     def __init__(
@@ -39,26 +77,23 @@ class Messages:
         prev: int | None,
         updates: Mapping[str, bytes] | None,
         now: int,
-        notices: Sequence[bytes] = (),
+        notices: Notices | None = None,
     ) -> None:
         self._state = state
         self._prev = prev
         self._updates = updates
         self._now = now
-        self._notices = notices
-        self._composed: dict[tuple[frozenset[str] | None, str, bool], Sequence[bytes]] = {}
+        self._notices = notices or Notices(state.stream, (), (), now=now)
+        self._composed: dict[tuple[frozenset[str] | None, str, bool, bool], Sequence[bytes]] = {}
 
     def to(self, connection: Connection) -> Sequence[bytes]:
         """Give what this connection is to be sent, in order; nothing if this tick has nothing for it."""
         subscription = connection.subscriptions[self._state.stream]
-        kind = (subscription.symbols, self._how(connection.format), self._is_owed(subscription))
-        if kind not in self._composed:
-            self._composed[kind] = [*self._notices, *self._compose(*kind)]
-        return self._composed[kind]
-
-    def _is_owed(self, subscription: Subscription) -> bool:
-        first = protocol.PERIOD_MS[self._state.stream] + OWED_FOR_MS
-        return subscription.snapshot_owed and self._now < subscription.subscribed_at + first
+        new = is_new(subscription, self._state.stream, now=self._now)
+        asked = (subscription.symbols, self._how(connection.format), new and subscription.snapshot_owed)
+        if (*asked, new) not in self._composed:
+            self._composed[*asked, new] = [*self._notices.told(is_new=new), *self._compose(*asked)]
+        return self._composed[*asked, new]
 
     def _how(self, how: str) -> str:
         """Give the format that counts: a stream without a compact form has the same batches for both."""

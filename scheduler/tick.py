@@ -29,7 +29,7 @@ from scheduler.claims import claim_store
 from scheduler.clock import Job, epoch_ms, follow_grid
 from scheduler.composition import Known
 from scheduler.errors import SettingFault
-from scheduler.messages import Messages
+from scheduler.messages import Messages, Notices
 from scheduler.settings import SchedulerSettings, read_settings
 from scheduler.streams import COMPOSERS
 
@@ -229,14 +229,16 @@ class _Run:
             self._at = at = self._now()
             known = _known(claim, latest)
             prev = latest.seq if latest else None
-            if prev != claim.sent_seq:
-                # Nobody was told what that snapshot says: everything is said again, to those who have what was before.
+            is_untold = prev != claim.sent_seq
+            if is_untold:
                 report.full, prev = True, claim.sent_seq
             composition = self._composer.compose(fetching.result(), known, now=at, full=report.full)
-        report.changed = len(composition.updates)
+            # What the last snapshot said nobody was told: all is said again in full, to those who have what was before.
+            updates = (composition.content if is_untold else composition.updates) or None
+        report.changed = len(updates or ())
         report.faults = composition.faults
         snapshot = latest
-        if composition.updates:
+        if updates:
             snapshot = Snapshot(report.stream, report.seq, at, composition.content, composition.state)
         with report.phase("save"):
             # Whatever a tick sends is written down first; a tick that sends nothing leaves its state only.
@@ -248,13 +250,14 @@ class _Run:
                 is_latest = await asyncio.to_thread(self._ports.claims.leave, claim, composition.state)
         if not is_latest:
             return "overtaken"
+        news = composition.standing if is_untold else composition.news
+        notices = Notices(report.stream, news, composition.standing, now=at)
         if snapshot is not None:
-            updates = composition.updates or None
-            messages = Messages(snapshot, prev=prev, updates=updates, now=at, notices=composition.notices)
+            messages = Messages(snapshot, prev=prev, updates=updates, now=at, notices=notices)
             self._messages = messages.to
-        elif composition.notices:
-            self._messages = lambda _: composition.notices
-        return "sent" if composition.updates else "quiet"
+        elif composition.standing:
+            self._messages = notices.to
+        return "sent" if updates else "quiet"
 
     async def send(self, report: Report) -> str:
         """

@@ -157,6 +157,7 @@ class Prices:
                 *(fault for choice in choices.values() for fault in choice.faults),
             ],
             standings.changes(before.standings, after.standings),
+            standings.statuses(after.standings),
         )
 
     def _judge(

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handlers.hub import protocol
+from scheduler.composition import Status
 from scheduler.market.choice import STALE_PERIODS
 from scheduler.market.state import Standing
 
@@ -53,13 +53,22 @@ def is_settled(before: Standing | None, period_ms: int, *, now: int) -> bool:
     return before is not None and (before.state != "ok" or now - before.since > STALE_PERIODS * period_ms)
 
 
-def changes(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> list[bytes]:
-    """Compose the news of every provider whose state has changed; of a new one, that it is anything but ok."""
-    told = []
+def changes(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> list[Status]:
+    """Find every provider whose state has changed; of a new one, that it is anything but ok."""
+    changed = []
     for provider, standing in after.items():
         old = before[provider].state if provider in before else "ok"
         if standing.state != old:
             level = logging.WARNING if standing.state in {"degraded", "down"} else logging.INFO
             logger.log(level, "%s was %s and is %s", provider, old, standing.state)
-            told.append(protocol.status(f"provider.{provider}", standing.state, standing.since))
-    return told
+            changed.append(_status(provider, standing))
+    return changed
+
+
+def statuses(standings: Mapping[str, Standing]) -> list[Status]:
+    """Say of every provider how it does."""
+    return [_status(provider, standing) for provider, standing in standings.items()]
+
+
+def _status(provider: str, standing: Standing) -> Status:
+    return Status(f"provider.{provider}", standing.state, standing.since)

@@ -4,14 +4,15 @@ import msgspec
 import pytest
 
 from handlers.hub.instruments import instruments
-from handlers.hub.protocol import status
 from handlers.hub.snapshots import Snapshot
+from scheduler.composition import Status
 from scheduler.market.quotes import encode
-from scheduler.messages import Messages
+from scheduler.messages import Messages, Notices
 from tests.scheduler.fakes import NOON, follower, quote
 from tests.wire import validate_message
 
 BOTH = {symbol: encode(quote(symbol), full=True) for symbol in ("BTC", "ETH")}
+KRAKEN_DOWN = Status("provider.kraken", "down", NOON)
 STATE = Snapshot("market", seq=9, ts=NOON, data=BOTH, state=b"")
 SHORT = {"BTC": encode(quote("BTC"), full=False)}
 
@@ -89,10 +90,29 @@ def test_the_same_words_are_written_once_for_all(tick):
 
 
 def test_a_notice_goes_to_everybody_before_what_else_there_is():
-    notice = status("provider.kraken", "down", NOON)
-    tick = Messages(STATE, prev=8, updates=SHORT, now=NOON, notices=[notice])
+    notices = Notices("market", [KRAKEN_DOWN], [KRAKEN_DOWN], now=NOON)
+    tick = Messages(STATE, prev=8, updates=SHORT, now=NOON, notices=notices)
     assert [message["type"] for message in told(tick)] == ["status", "market_batch"]
     assert [message["type"] for message in told(tick, how="single", symbols=frozenset({"ETH"}))] == ["status"]
     assert [message["type"] for message in told(tick, owed=True, at=NOON)] == ["status", "snapshot"]
-    quiet = Messages(STATE, prev=None, updates=None, now=NOON, notices=[notice])
+    quiet = Messages(STATE, prev=None, updates=None, now=NOON, notices=notices)
     assert told(quiet) == [{"type": "status", "component": "provider.kraken", "state": "down", "since": NOON}]
+    assert told(quiet) == told(notices)
+
+
+@pytest.mark.parametrize("how", ["batch", "single", "compact"])
+def test_whoever_is_new_is_told_once_a_tick_of_what_is_not_ok(how):
+    standing = [KRAKEN_DOWN, Status("provider.binance", "ok", NOON - 1), Status("provider.gold-api", "closed", NOON)]
+    notices = Notices("market", [KRAKEN_DOWN], standing, now=NOON)
+    for tick in (
+        notices,
+        Messages(STATE, prev=8, updates=SHORT, now=NOON, notices=notices),
+        Messages(STATE, prev=None, updates=None, now=NOON, notices=notices),
+    ):
+        said = told(tick, how=how, at=NOON - 14_999)
+        assert [(one["component"], one["state"]) for one in said if one["type"] == "status"] == [
+            ("provider.kraken", "down"),
+            ("provider.gold-api", "closed"),
+        ]
+        said = told(tick, how=how, at=NOON - 15_000)
+        assert [one["component"] for one in said if one["type"] == "status"] == ["provider.kraken"]

@@ -163,6 +163,21 @@ async def test_they_are_told_before_there_is_any_value_too():
     assert [(told["type"], told["state"]) for told in world.told()] == [("status", "down")]
 
 
+@pytest.mark.parametrize("answers", [(DOWN,), (at(0, quote()), DOWN)], ids=["without any value", "with a stale one"])
+async def test_whoever_subscribes_later_is_told_of_the_provider_that_is_down(answers):
+    world = World(*answers, connections=[follower()])
+    for number in range(6):
+        await world.tick(FULL + number)
+    world.connections.remember(follower("late=", at=NOON + 29_000))
+    for number in range(6, 12):
+        await world.tick(FULL + number)
+    statuses = [told for told in world.told("late=") if told["type"] == "status"]
+    # With each tick of its first 15 seconds, and no more.
+    assert [(told["component"], told["state"]) for told in statuses] == [("provider.binance", "down")] * 3
+    assert {told["since"] for told in statuses} == {told["since"] for told in world.told() if told["type"] == "status"}
+    assert len([told for told in world.told() if told["type"] == "status"]) == 1
+
+
 async def test_they_are_told_on_a_tick_that_changes_no_value():
     world = World(at(0, quote()), Refused("binance", "451", retry_at=NOON + 3_600_000), connections=[follower()])
     assert [(await world.tick(FULL + number)).outcome for number in range(3)] == ["sent", "quiet", "quiet"]
@@ -276,12 +291,14 @@ async def test_a_snapshot_that_is_written_after_the_deadline_leaves_no_hole():
     assert world.latest.seq == FULL + 1, "written, and nobody was told"
     world.ports.snapshots.save = save
     assert (await world.tick(FULL + 2)).outcome == "sent"
-    assert [(batch["seq"], batch["prev"]) for batch in world.told()] == [(FULL, None), (FULL + 2, FULL)]
+    batches = [told for told in world.told() if told["type"] == "market_batch"]
+    assert [(batch["seq"], batch["prev"]) for batch in batches] == [(FULL, None), (FULL + 2, FULL)]
 
 
 @pytest.mark.parametrize("trouble", [EndpointConnectionError(endpoint_url="http://nowhere"), None], ids=str)
 async def test_what_a_tick_wrote_and_did_not_commit_is_said_by_the_next_one(trouble):
-    both, unchanged = at(5, quote("BTC", "2"), quote("ETH", "3")), at(10, quote("BTC", "2"), quote("ETH", "3"))
+    new = (quote("BTC", "2", source="replay"), quote("ETH", "3"))
+    both, unchanged = at(5, *new), at(10, *new)
     world = World(at(0, quote("BTC"), quote("ETH")), both, unchanged, connections=[follower()])
     await world.tick(FULL)
     commit = world.ports.claims.commit
@@ -299,7 +316,12 @@ async def test_what_a_tick_wrote_and_did_not_commit_is_said_by_the_next_one(trou
     assert (report.outcome, report.full) == ("sent", True)
     last = world.told()[-1]
     assert (last["seq"], last["prev"]) == (FULL + 2, FULL)
-    assert [(update["symbol"], update["data"]["last"]) for update in last["updates"]] == [("BTC", 2), ("ETH", 3)]
+    said = {update["symbol"]: update["data"] for update in last["updates"]}
+    assert {symbol: (data["last"], data["source"]) for symbol, data in said.items()} == {
+        "BTC": (2, "replay"),
+        "ETH": (3, "binance"),
+    }
+    assert [told["state"] for told in world.told() if told["type"] == "status"] == ["ok"]
 
 
 async def test_a_tick_with_too_little_time_left_commits_nothing():

@@ -13,7 +13,6 @@ from scheduler.market import quotes
 from scheduler.market.prices import Prices
 from scheduler.market.providers import Answer, ReferenceAnswer
 from tests.scheduler.fakes import BITCOIN, ETHER, EURO, GOLD, NOON, Clock, ScriptedProvider, answering, quote
-from tests.wire import validate_message
 
 
 def prices(*answers):
@@ -110,7 +109,7 @@ async def test_a_provider_that_no_instrument_is_asked_of_is_not_called():
     fetched = await composer.fetch(within=1)
     assert fetched.faults == []
     composition = composer.compose(fetched, Known(), now=NOON + 3_600_000, full=True)
-    assert (composition.updates, composition.notices) == ({}, [])
+    assert (composition.updates, composition.news, composition.standing) == ({}, [], [])
 
 
 async def test_closing_closes_the_providers():
@@ -163,8 +162,8 @@ class World:
             fetched = await self.prices.fetch(within=1)
             composition = self.prices.compose(fetched, self.known, now=self.clock.at, full=False)
             self.known = known(composition)
-            notices = [validate_message(notice) for notice in composition.notices]
-            self.told += [(told["component"].removeprefix("provider."), told["state"]) for told in notices]
+            self.told += [(one.component.removeprefix("provider."), one.state) for one in composition.news]
+            assert set(composition.news) <= set(composition.standing)
             self.clock.at += 5_000
         return composition
 

@@ -143,7 +143,7 @@ async def test_a_trouble_is_a_fault_of_its_kind_and_over_when_it_is_over(
     assert set((await provider.fetch(sold, within=5)).quotes) == {one.symbol for one in sold}
 
 
-async def test_a_ban_of_binance_is_sat_out_and_kraken_is_served_meanwhile(address, clock, trouble, closing):
+async def test_bans_are_sat_out_and_whoever_is_left_is_asked_meanwhile(address, clock, trouble, closing):
     providers = [MAKERS[name](f"{address}/{name}", now=clock) for name in MAKERS]
     prices = Prices(instruments().values(), providers, now=clock)
     closing.append(prices.close)
@@ -153,7 +153,7 @@ async def test_a_ban_of_binance_is_sat_out_and_kraken_is_served_meanwhile(addres
         nonlocal known
         composition = prices.compose(await prices.fetch(within=5), known, now=clock.at, full=False)
         known = Known(composition.content, composition.state)
-        told.extend(composition.notices)
+        told.extend(composition.news)
         clock.at += 5_000
         return composition
 
@@ -161,13 +161,20 @@ async def test_a_ban_of_binance_is_sat_out_and_kraken_is_served_meanwhile(addres
     assert set(first.content) == set(instruments())
     await trouble("binance", status=418)
     await tick()
-    assert [b"provider.binance" in notice and b'"down"' in notice for notice in told] == [True]
+    assert [(one.component, one.state) for one in told] == [("provider.binance", "down")]
     await tick()
     await tick()
-    assert b'"stale":false' in known.content["BTC"]
-    assert b'"stale":true' in known.content["SOL"]
+    # Kraken says nothing of the day before what it is only asked for in need.
+    assert all(b'"change_pct":null' in known.content[symbol] for symbol in ("BTC", "SOL"))
+    assert all(b'"stale":false' in known.content[symbol] for symbol in ("BTC", "SOL"))
+    await trouble("kraken", status=403)
+    for _ in range(4):
+        await tick()
+    assert all(b'"stale":true' in known.content[symbol] for symbol in ("BTC", "SOL", "EURUSD"))
     await trouble.end("binance")
-    clock.at += 120_000
+    await trouble.end("kraken")
+    clock.at += 3_600_000
     await tick()
-    assert [b'"down"' in notice for notice in told] == [True, False]
-    assert b'"stale":false' in known.content["SOL"]
+    states = [(one.component.removeprefix("provider."), one.state) for one in told]
+    assert states == [("binance", "down"), ("kraken", "down"), ("binance", "ok"), ("kraken", "ok")]
+    assert all(b'"stale":false' in known.content[symbol] for symbol in ("BTC", "SOL", "EURUSD"))
