@@ -17,7 +17,8 @@ from litestar.response import File
 from litestar.types import Receive, Scope, Send  # noqa: TC002 # Litestar reads annotations when it runs
 
 from local.access.callers import AccessFault, table_refusal
-from local.front.hosts import by_host, is_custom
+from local.front.by_host import by_host
+from local.front.hosts import is_custom
 from local.management import FORBIDDEN, PREFIX, read_body, respond
 from local.sockets import refuse
 from local.stages import UPGRADE_REQUIRED, api_of_host, refuse_upgrade, stage, without_stage
@@ -129,7 +130,6 @@ def _mounted(prefix: str, app: ASGIApp, *, keep_prefix: bool = False) -> ASGIRou
 
 def _root(tables: Tables, page: Path | None, access: Access) -> ASGIRouteHandler:
     """Serve ``/``: DynamoDB to whoever names an operation of it, the page to everybody else."""
-    loaded = False
 
     @asgi("/", copy_scope=False)
     async def root(scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,17 +138,13 @@ def _root(tables: Tables, page: Path | None, access: Access) -> ASGIRouteHandler
             return
         headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         if (target := headers.get("x-amz-target")) is not None:
-            nonlocal loaded
-            if not loaded:
-                await tables.load()
-                loaded = True
             request_body = await read_body(receive)
             try:
                 access.check_tables(target, scope, request_body)
             except AccessFault as fault:
                 status, own_headers, body = 400, _REFUSED_BY_TABLES, table_refusal(fault)
             else:
-                status, own_headers, body = tables.answer(target, request_body, headers)
+                status, own_headers, body = await tables.serve(target, request_body)
             raw = [(name.lower().encode(), value.encode()) for name, value in own_headers.items()]
             raw.append((b"content-length", b"%d" % len(body)))
             await send({"type": "http.response.start", "status": status, "headers": raw})

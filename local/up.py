@@ -9,33 +9,20 @@ import os
 import signal
 import socket
 import sys
-import webbrowser
 from dataclasses import replace
 from pathlib import Path
-from random import SystemRandom
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from local.access.callers import Access
-from local.access.guards import guard_invoke
-from local.app import create_app
-from local.exchange.application import Exchange, exchange
-from local.exchange.replay import BadRecording
+from local.errors import CannotStart
 from local.front.certificates import Certificates
 from local.front.hosts import BadAlias, Hosts, read_aliases
-from local.front.server import Front
-from local.front.socket_protocol import SocketProtocol
 from local.functions.code import cache_folder
-from local.functions.invoke_api import invoke_api
 from local.functions.service import Functions, InitFailed
-from local.gateway import Gateway
 from local.limits import Choices, Limits, UnknownLimit
-from local.rules.selection import BadExpression
-from local.schedules import BadSchedule, Schedules
-from local.sockets import Sockets
-from local.stack import UnsupportedIntegration
-from local.tables.dynamodb import TableRefused, Tables
+from local.stack import Authorizer, LambdaIntegration, UnsupportedIntegration
 from local.template.errors import TemplateError
 from local.template.reader import read_template
 from local.terminal import print_line, print_start
@@ -43,8 +30,8 @@ from local.terminal import print_line, print_start
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from litestar.types import ASGIApp
-
+    from local.front.server import Front
+    from local.serving import Serving
     from local.settings import UpSettings
     from local.stack import Function, Stack
 
@@ -55,12 +42,8 @@ _NOT_IMPORTABLE = {"Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runt
 _log = logging.getLogger("tickwire")
 
 
-class CannotStart(Exception):
-    """Something stands in the way of starting; the sentence says what, and what would help."""
-
-
 #: Why ``tickwire up`` does not start, or stops: each is one sentence for the user.
-REFUSALS = (CannotStart, BadAlias, TemplateError, UnknownLimit, BadExpression, BadSchedule, TableRefused, BadRecording)
+REFUSALS = (CannotStart, BadAlias, TemplateError, UnknownLimit)
 
 
 def find_template(settings: UpSettings) -> Path:
@@ -105,6 +88,8 @@ class Emulator:
         self.settings = settings
         self.stack = stack
         self.origin = origin
+        self._limits = limits
+        self._choices = choices
         self.environment = {
             "AWS_ACCESS_KEY_ID": settings.access_key_id,
             "AWS_SECRET_ACCESS_KEY": settings.secret_access_key,
@@ -113,7 +98,6 @@ class Emulator:
             "AWS_ENDPOINT_URL_DYNAMODB": f"http://{origin}",
             "AWS_ENDPOINT_URL_LAMBDA": f"http://{origin}",
         }
-        self._exchange = exchange_for(settings, stack)
         self.described = self._on_these_providers(stack.functions)
         aliases = read_aliases(settings.alias, _api_names(stack))
         self._hosts = Hosts(region=settings.region, api_ids=[api.id for api in stack.apis], aliases=aliases)
@@ -141,38 +125,12 @@ class Emulator:
             concurrency=limits.concurrency,
             log=print_line,
         )
-        random = SystemRandom()
-        self._sockets = [
-            Sockets(
-                Gateway(
-                    api,
-                    region=settings.region,
-                    account_id=stack.account_id,
-                    random=random,
-                    limits=limits,
-                    choices=choices,
-                    verify=self._access.verify_upgrade,
-                ),
-                self._functions,
-            )
-            for api in stack.apis
-        ]
-        self._tables = Tables(region=settings.region, account_id=stack.account_id)
-        self._schedules = Schedules(stack.schedules, self._functions.invoke_later)
         self._work: set[asyncio.Task[None]] = set()
         self._failure: CannotStart | None = None
-        # One process serves one set of limits, so they may stand on the class.
-        SocketProtocol.configure(
-            frame=limits.frame,
-            message=limits.message,
-            compression=choices.compression,
-            refusal_reason=choices.refusal_reason,
-            long_url_status=choices.long_url_status,
-        )
 
     def _on_these_providers(self, functions: Mapping[str, Function]) -> dict[str, Function]:
         """Point the settings that the template names at the simulated exchange."""
-        if self._exchange is None or self.stack.own is None:
+        if self.stack.own is None or self.settings.providers == "live":
             return dict(functions)
         addresses = {name: f"http://{self.origin}/exchange/{at}" for name, at in self.stack.own.providers.items()}
         return {
@@ -189,57 +147,84 @@ class Emulator:
         Raises:
             CannotStart: When a function's handler cannot be imported.
         """
-        app = create_app(
-            sockets=self._sockets,
-            tables=self._tables,
-            invoke_api=guard_invoke(cast("ASGIApp", invoke_api(self._functions)), self._access, self._functions.arn_of),
-            exchange=cast("ASGIApp | None", self._exchange),
-            own=self.stack.own,
-            access=self._access,
-            hosts=self._hosts.apis,
-        )
-        server = Front(
-            app,
-            hosts=self._hosts,
-            tls=self._certificates.context,
-            started=lambda: self._begin(self._become_ready(server)),
-            stopping=self._stop,
+        await self._functions.start(first=self._opening())
+        serving = None
+        try:
+            # What serves takes about as long to load as a function does; now both load at once.
+            from local.serving import Serving  # noqa: PLC0415 # see above
+
+            serving = Serving(
+                self.stack,
+                self.settings,
+                limits=self._limits,
+                choices=self._choices,
+                functions=self._functions,
+                access=self._access,
+                hosts=self._hosts,
+                tls=self._certificates.context,
+            )
+            await self._serve(serving, listener)
+        finally:
+            await self._functions.close()
+            if serving is not None:
+                await serving.close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _serve(self, serving: Serving, listener: socket.socket) -> None:
+        server = serving.front(
+            started=lambda: self._begin(self._become_ready(server, serving)), stopping=lambda: self._stop(serving)
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _leave, server)
-        await self._functions.start()
-        for table in self.stack.tables:
-            self._tables.create(table)
-        self._begin(self._tables.load())
-        try:
-            await server.serve(sockets=[listener])
-        finally:
-            await self._functions.close()
-            for sockets in self._sockets:
-                await sockets.close()
-        if self._failure is not None:
-            raise self._failure
+        await server.serve(sockets=[listener])
 
-    async def _become_ready(self, server: Front) -> None:
+    def _opening(self) -> list[str]:
+        """Name the functions that a client meets before it is connected, by their logical ids."""
+        functions = []
+        for api in self.stack.apis:
+            route = api.routes.get("$connect")
+            if route is not None and isinstance(route.authorizer, Authorizer):
+                functions.append(route.authorizer.function)
+            if route is not None and isinstance(route.integration, LambdaIntegration):
+                functions.append(route.integration.function)
+        return functions
+
+    async def _become_ready(self, server: Front, serving: Serving) -> None:
         """Print where everything is, begin the schedules, and tell who waits for it."""
-        await self._tables.load()
-        print_start(self.settings, self.stack, self.origin)
-        self._schedules.start()
-        for name in self.described:
-            try:
-                await self._functions.ready(name)
-            except InitFailed as error:
-                if error.error_type in _NOT_IMPORTABLE:
-                    self._failure = CannotStart(str(error))
-                    server.should_exit = True
-                    return
-                _log.warning("%s", error)
+        try:
+            await serving.make_tables()
+            print_start(self.settings, self.stack, self.origin)
+            self._functions.start_rest()
+            for name in self.described:
+                await self._wait_for(name)
+        except CannotStart as failure:
+            self._failure = failure
+            server.should_exit = True
+            return
+        serving.start_schedules()
         ready = self.ready()
         if self.settings.ready_file is not None:
             _write_whole(self.settings.ready_file, json.dumps(ready, indent=2) + "\n")
         if ready["page"] is not None and not self.settings.no_browser:
+            import webbrowser  # noqa: PLC0415 # not for those who look for themselves
+
             webbrowser.open(str(ready["page"]))
+
+    async def _wait_for(self, function: str) -> None:
+        """
+        Wait until a function could take an event, or is known to fail.
+
+        Raises:
+            CannotStart: Its handler cannot be imported.
+        """
+        try:
+            await self._functions.ready(function)
+        except InitFailed as error:
+            if error.error_type in _NOT_IMPORTABLE:
+                raise CannotStart(str(error)) from error
+            _log.warning("%s", error)
 
     def ready(self) -> dict[str, object]:
         """Return what ``--ready-file`` gets: every address, and what ``python -m scheduler`` needs beside us."""
@@ -271,29 +256,10 @@ class Emulator:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the emulator itself failed", exc_info=error)
 
-    def _stop(self) -> None:
-        self._schedules.close()
-        for sockets in self._sockets:
-            sockets.stop()
+    def _stop(self, serving: Serving) -> None:
+        serving.stop()
         for task in self._work:
             task.cancel()
-
-
-def exchange_for(settings: UpSettings, stack: Stack) -> Exchange | None:
-    """
-    Return the simulated exchange, or ``None`` where real hosts are asked, or nobody asks.
-
-    Raises:
-        CannotStart: When a folder of recordings is not there.
-    """
-    if stack.own is None or not stack.own.providers or settings.providers == "live":
-        return None
-    if settings.providers == "simulated":
-        return exchange(seed=settings.seed) if settings.seed else exchange()
-    folder = Path(settings.providers.removeprefix("replay:"))
-    if not folder.is_dir():
-        raise CannotStart(f"--providers replay:{folder}: there is no such folder of recordings")
-    return exchange(recordings=folder)
 
 
 def trust_and_proxy(certificates: Certificates, origin: str) -> dict[str, str]:

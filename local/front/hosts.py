@@ -11,19 +11,13 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from litestar.enums import ScopeType
-
 from local.front.tunnel import ProxyFault
-from local.management import FORBIDDEN, respond
-from local.sockets import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from litestar.types import ASGIApp, Receive, Scope, Send
-
 _LOCAL: Final = ("127.0.0.1", "localhost")
-_EXECUTE_API: Final = re.compile(r"(?P<api>[a-z0-9]+)\.execute-api\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+EXECUTE_API: Final = re.compile(r"(?P<api>[a-z0-9]+)\.execute-api\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws", ".amazonwebservices.com.cn")
 _log = logging.getLogger("tickwire.hosts")
 
@@ -54,13 +48,13 @@ class Hosts:
     @property
     def regions(self) -> set[str]:
         """The regions that requests to aliases are signed for."""
-        return {found["region"] for host in self.apis if (found := _EXECUTE_API.fullmatch(host)) is not None}
+        return {found["region"] for host in self.apis if (found := EXECUTE_API.fullmatch(host)) is not None}
 
     def is_ours(self, host: str) -> bool:
         """Tell whether a host is answered here, which may be by refusing an API that nobody knows."""
         if host in self.apis or host in self._services or self._of_account.fullmatch(host):
             return True
-        found = _EXECUTE_API.fullmatch(host)
+        found = EXECUTE_API.fullmatch(host)
         return found is not None and found["region"] == self._region
 
     def check_outside(self, host: str) -> None:
@@ -104,35 +98,4 @@ def read_aliases(given: Mapping[str, str], apis: Mapping[str, str]) -> dict[str,
 
 def is_custom(host: str) -> bool:
     """Tell whether a host is a domain of somebody's own, which leads to a stage without naming it in the path."""
-    return _EXECUTE_API.fullmatch(host) is None
-
-
-def by_host(default: ASGIApp, apps: Mapping[str, ASGIApp]) -> ASGIApp:
-    """
-    Return the application that leads by the ``Host`` header: to one of ``apps``, or else to ``default``.
-
-    An API's host at AWS that is none of them is an API that does not exist, and is answered as such.
-    """
-    by_header = {spelt.encode(): app for host, app in apps.items() for spelt in (host, f"{host}:443")}
-
-    async def lead(scope: Scope, receive: Receive, send: Send) -> None:
-        host = b""
-        for name, value in scope["headers"]:
-            if name in {b"host", b"Host"} or name.lower() == b"host":
-                host = value
-                break
-        app = by_header.get(host)
-        if app is None and (b"." in host and not host.startswith(b"127.")):
-            plain = host.decode("latin-1").lower().partition(":")[0]
-            app = apps.get(plain) or (_no_such_api if _EXECUTE_API.fullmatch(plain) else None)
-        await (app or default)(scope, receive, send)
-
-    return lead
-
-
-async def _no_such_api(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == ScopeType.WEBSOCKET:
-        await receive()
-        await refuse(send, FORBIDDEN.status, FORBIDDEN.body, error=FORBIDDEN.error)
-    else:
-        await respond(send, FORBIDDEN)
+    return EXECUTE_API.fullmatch(host) is None

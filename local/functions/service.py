@@ -108,9 +108,21 @@ class Functions:
         }
         self._to_start: deque[FunctionPool] = deque()
 
-    async def start(self) -> None:
-        """Start a process of each function, as many at a time as there are processors; returns at once."""
-        self._to_start.extend(self._pools.values())
+    async def start(self, *, first: Iterable[str] = ()) -> None:
+        """
+        Start a process of each function, as many at a time as there are processors; returns at once.
+
+        With ``first`` (logical ids) only those are started, one after the other, and the others by ``start_rest``.
+        """
+        self._to_start.extend(self._pools[name] for name in dict.fromkeys(first))
+        if self._to_start:
+            self._start_next()
+        else:
+            self.start_rest()
+
+    def start_rest(self) -> None:
+        """Start a process of each function that has none yet."""
+        self._to_start.extend(pool for pool in self._pools.values() if not pool.workers and pool not in self._to_start)
         for _ in range(os.cpu_count() or 1):
             self._start_next()
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from botocore.model import OperationNotFoundError
 from moto.core.request import Request
 from moto.dynamodb.models import DynamoDBBackend
@@ -28,30 +27,23 @@ from moto.dynamodb.responses import DynamoHandler
 from moto.dynamodbstreams.models import DynamoDBStreamsBackend
 from moto.dynamodbstreams.responses import DynamoDBStreamsHandler
 
-from local.tables import operations, queries
-from local.tables.calls import Index, OpenTable
 from local.tables.errors import Refused, Unusual
-from local.tables.items import Loans, adopt
+from local.tables.hot import HOT, SERVICE, name_of_table, no_such_table, read_request
+from local.tables.items import Items, Loans, adopt
+from local.tables.schema import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from moto.dynamodb.models.table import Table
 
-_HOT: dict[str, Callable[[OpenTable, dict[str, Any]], bytes]] = {
-    "PutItem": operations.put_item,
-    "GetItem": operations.get_item,
-    "UpdateItem": operations.update_item,
-    "DeleteItem": operations.delete_item,
-    "Query": queries.query,
-    "Scan": queries.scan,
-}
+    from local.tables.calls import OpenTable
+    from local.tables.rows import Partitions
+
 # The operations of moto that change an Item where it lies; all others put a new one in its place.
 _IN_PLACE = frozenset({"UpdateItem", "TransactWriteItems"})
 # "BatchWriteItem: up to 25 item put or delete operations" (API reference); moto takes any number.
 _BATCH_LIMIT = 25
-
-_decode = msgspec.json.Decoder().decode
 
 
 class Backend:
@@ -70,7 +62,7 @@ class Backend:
         streams = streams_of_moto(region, account)
         # moto's own classes find their backend in a registry of the process, by the account in the request.
         self._handlers: dict[str, Any] = {
-            "DynamoDB_20120810": type("Handler", (DynamoHandler,), {"dynamodb_backend": property(lambda _self: moto)}),
+            SERVICE: type("Handler", (DynamoHandler,), {"dynamodb_backend": property(lambda _self: moto)}),
             "DynamoDBStreams_20120810": type(
                 "StreamsHandler", (DynamoDBStreamsHandler,), {"backend": property(lambda _self: streams)}
             ),
@@ -83,41 +75,36 @@ class Backend:
         Raises:
             Refused: What DynamoDB answers instead.
         """
-        try:
-            request = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Refused("The request body is no JSON", kind="SerializationException") from error
-        if not isinstance(request, dict):
-            raise Refused("The request body is no JSON object", kind="SerializationException")
-        hot = _HOT.get(operation)
-        if hot is not None and service == "DynamoDB_20120810":
+        request = read_request(body)
+        hot = HOT.get(operation)
+        if hot is not None and service == SERVICE:
             try:
-                return hot(self.table(request.get("TableName")), request)
+                return hot(self.table(name_of_table(request)), request)
             except Unusual:
                 pass
         if operation == "BatchWriteItem":
             _check_batch(request)
         return self._run_on_moto(service, operation, body)
 
-    def table(self, name: Any) -> OpenTable:  # noqa: ANN401 -- the JSON's member
+    def table(self, name: str) -> OpenTable:
         """
         Return a table by its name or ARN.
 
         Raises:
             Refused: There is none.
         """
-        if not isinstance(name, str):
-            raise Refused(
-                "1 validation error detected: Value null at 'tableName' failed to satisfy constraint: "
-                "Member must not be null"
-            )
         table = self._open.get(name)
         if table is None:
             found = self.moto.tables.get(name.rpartition(":table/")[2])
             if found is None or (name.startswith("arn:") and found.table_arn != name):
-                raise Refused("Requested resource not found", kind="ResourceNotFoundException")
+                raise no_such_table()
             table = self._open[name] = _opened(found, self._loans)
         return table
+
+    def take_over(self, name: str, partitions: Partitions) -> None:
+        """Put the rows that a table has had before moto was loaded behind the one of that name."""
+        table = self.moto.tables[name]
+        table.items = Items(table, partitions, self._loans)  # type: ignore[assignment]  # as in adopt()
 
     def _run_on_moto(self, service: str, operation: str, body: bytes) -> bytes:
         handler = self._handlers.get(service)
@@ -167,40 +154,15 @@ def _check_batch(request: Mapping[str, Any]) -> None:
 
 def _opened(table: Table, loans: Loans) -> OpenTable:
     """Put our rows behind one of moto's tables, if they are not there yet, and return how we see it."""
-    items = adopt(table, loans)
-    kinds = {attribute["AttributeName"]: attribute["AttributeType"] for attribute in table.attr}
-    indexes = {}
-    index_keys = []
-    for index in table.all_indexes():
-        names: dict[str, list[str]] = {kind: [] for kind in ("HASH", "RANGE")}
-        for key in index.schema:
-            names[key["KeyType"]].append(key["AttributeName"])
-            if key["AttributeName"] not in table.table_key_attrs:
-                index_keys.append((key["AttributeName"], kinds[key["AttributeName"]], index.name))
-        if len(names["HASH"]) == 1 and len(names["RANGE"]) <= 1:
-            indexes[index.name] = Index(
-                name=index.name,
-                partition_name=names["HASH"][0],
-                sort_name=next(iter(names["RANGE"]), None),
-                is_global=index in table.global_indexes,
-                projected=_projected(table, index),
-            )
-    return OpenTable(
-        name=table.name,
-        partitions=items.partitions,
-        partition_name=table.hash_key_attr,
-        partition_kind=table.hash_key_type,
-        sort_name=table.range_key_attr,
-        sort_kind=table.range_key_type or "",
-        has_stream=table.stream_shard is not None,
-        indexes=indexes,
-        index_keys=tuple(index_keys),
-    )
+    definition = {
+        "KeySchema": table.schema,
+        "AttributeDefinitions": table.attr,
+        "GlobalSecondaryIndexes": [_described(index) for index in table.global_indexes],
+        "LocalSecondaryIndexes": [_described(index) for index in table.indexes],
+    }
+    partitions = adopt(table, loans).partitions
+    return open_table(definition, partitions, name=table.name, has_stream=table.stream_shard is not None)
 
 
-def _projected(table: Table, index: Any) -> frozenset[str] | None:  # noqa: ANN401 -- moto's SecondaryIndex
-    kind = (index.projection or {}).get("ProjectionType", "ALL")
-    if kind == "ALL":
-        return None
-    extra = index.projection.get("NonKeyAttributes", []) if kind == "INCLUDE" else []
-    return frozenset([*table.table_key_attrs, *index.schema_key_attrs, *extra])
+def _described(index: Any) -> dict[str, Any]:  # noqa: ANN401 -- moto's SecondaryIndex
+    return {"IndexName": index.name, "KeySchema": index.schema, "Projection": index.projection}

@@ -3,8 +3,8 @@ DynamoDB for the emulator: every operation that moto knows, and the hot ones at 
 
 ``Tables.answer`` takes one call of DynamoDB's JSON protocol and returns the HTTP answer; there is no server and nothing
 of botocore is patched. PutItem, GetItem, UpdateItem, DeleteItem, Query and Scan run on rows of our own
-(``table_operations``, ``table_queries``); whatever is unusual about them, and all other operations, run on moto's
-backend over the same rows (``table_backend``, which says what of moto it touches).
+(``operations``, ``queries``); whatever is unusual about them, and all other operations, run on moto's backend over the
+same rows (``backend``, which says what of moto it touches). moto is loaded when the first of those comes.
 
 Expired items stay: at AWS too they may, for days, and whoever reads has to look at the attribute.
 """
@@ -21,13 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from local.tables.errors import Refused
+from local.tables.errors import Refused, Unusual
+from local.tables.hot import HOT, SERVICE, name_of_table, no_such_table, read_request
+from local.tables.rows import Partitions
+from local.tables.schema import is_plain, open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from local.stack import Table
     from local.tables.backend import Backend
+    from local.tables.calls import OpenTable
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -46,8 +50,9 @@ class Tables:
     """
     The DynamoDB tables of one account and region, in memory.
 
-    Making one costs nothing: moto, 0.3 s of import, is loaded in a thread from ``warm`` or ``load`` on, and the first
-    call that needs it waits for it. ``create`` and ``answer`` are for one thread only, that of the event loop.
+    Making one costs nothing: moto, 0.4 s of import, is loaded in a thread by ``warm`` or ``load``, or by the first call
+    that needs it. Until then tables whose definition is plain (``schema.is_plain``) are served without it.
+    ``create``, ``serve`` and ``answer`` are for one thread only, that of the event loop.
     """
 
     def __init__(self, *, region: str = "us-east-1", account_id: str = "000000000000") -> None:
@@ -56,7 +61,9 @@ class Tables:
         self._backend: Backend | None = None
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
+        #: Tables that moto has still to be told of, in order; those of them that are plain are open without it.
         self._waiting: list[Table] = []
+        self._open: dict[str, OpenTable] = {}
         # AWS has 52 letters and digits; what counts is that no two answers share one.
         self._request_prefix = secrets.token_hex(16).upper()
         self._request_numbers = itertools.count(1)
@@ -79,16 +86,38 @@ class Tables:
             await asyncio.to_thread(self._thread.join)
         self._ready()
 
+    async def settle(self) -> None:
+        """
+        Return when every table that was created is there; moto is loaded only if one needs it.
+
+        Raises:
+            TableRefused: One of them cannot be made.
+        """
+        if {table.name for table in self._waiting} != self._open.keys() or len(self._waiting) > len(self._open):
+            await self.load()
+
     def create(self, table: Table) -> None:
         """
-        Make a table; before moto is loaded it is noted and made then.
+        Make a table; before moto is loaded one that is not plain is noted and made then.
 
         Raises:
             TableRefused: DynamoDB does not take its definition, or has a table of that name.
         """
+        if self._backend is None and table.name not in self._open:
+            definition = _definition(table)
+            if is_plain(definition):
+                self._open[table.name] = open_table(definition, Partitions(), name=table.name)
         self._waiting.append(table)
         if self._backend is not None:
             self._ready()
+
+    async def serve(self, target: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Answer one call as ``answer`` does, without holding up the event loop while moto is loaded for it."""
+        try:
+            return self._answer(target, body, self._run_at_once)
+        except Unusual:
+            await self.load()
+            return self._answer(target, body, self._run)
 
     def answer(self, target: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
         """
@@ -103,13 +132,20 @@ class Tables:
             HTTP status, headers and body.
         """
         del headers
+        return self._answer(target, body, self._run)
+
+    def _answer(
+        self, target: str, body: bytes, run: Callable[[str, str, bytes], bytes]
+    ) -> tuple[int, dict[str, str], bytes]:
         status = 200
         try:
             service, _, operation = target.partition(".")
-            payload = self._ready().run(service, operation, body)
+            payload = run(service, operation, body)
         except Refused as refusal:
             status = refusal.status
             payload = _encode(refusal.members())
+        except Unusual:
+            raise
         except Exception:  # noqa: BLE001 -- the emulator goes on, as AWS would, and the log has the reason
             _log.exception("%s failed", target)
             status = 500
@@ -124,13 +160,43 @@ class Tables:
             payload,
         )
 
+    def _run(self, service: str, operation: str, body: bytes) -> bytes:
+        try:
+            return self._run_at_once(service, operation, body)
+        except Unusual:
+            return self._ready().run(service, operation, body)
+
+    def _run_at_once(self, service: str, operation: str, body: bytes) -> bytes:
+        """Run a call with what is loaded; raises Unusual where moto is needed and not there yet."""
+        if self._backend is not None:
+            return self._backend.run(service, operation, body)
+        if service != SERVICE or operation not in HOT:
+            raise Unusual
+        request = read_request(body)
+        return HOT[operation](self._table(name_of_table(request)), request)
+
+    def _table(self, name: str) -> OpenTable:
+        """
+        Return a table that is open without moto.
+
+        Raises:
+            Refused: There is no table of this name.
+            Unusual: Only moto knows.
+        """
+        table = self._open.get(name)
+        if table is None:
+            if name.startswith("arn:") or any(waiting.name not in self._open for waiting in self._waiting):
+                raise Unusual
+            raise no_such_table()
+        return table
+
     def _import(self) -> None:
         try:
             from local.tables.backend import Backend  # noqa: PLC0415 -- imports moto, which is the point of the thread
 
             backend = Backend(region=self._region, account=self._account)
             # moto reads botocore's description of DynamoDB with its first call.
-            backend.run("DynamoDB_20120810", "ListTables", b"{}")
+            backend.run(SERVICE, "ListTables", b"{}")
             self._backend = backend
         except BaseException as error:  # noqa: BLE001 -- handed to whoever waits for the thread
             self._failure = error
@@ -146,17 +212,23 @@ class Tables:
             if backend is None:
                 raise RuntimeError("the tables could not be loaded") from self._failure
         while self._waiting:
-            _create(backend, self._waiting.pop(0))
+            table = self._waiting.pop(0)
+            _create(backend, table)
+            if (opened := self._open.pop(table.name, None)) is not None:
+                backend.take_over(table.name, opened.partitions)
         return backend
 
 
 def _create(backend: Backend, table: Table) -> None:
-    definition: dict[str, Any] = {"TableName": table.name, **table.definition}
     try:
-        backend.run("DynamoDB_20120810", "CreateTable", _encode(definition))
+        backend.run(SERVICE, "CreateTable", _encode(_definition(table)))
         if table.ttl_attribute is not None:
             specification = {"Enabled": True, "AttributeName": table.ttl_attribute}
             request = {"TableName": table.name, "TimeToLiveSpecification": specification}
-            backend.run("DynamoDB_20120810", "UpdateTimeToLive", _encode(request))
+            backend.run(SERVICE, "UpdateTimeToLive", _encode(request))
     except Refused as refusal:
         raise TableRefused(table.name, refusal.message) from refusal
+
+
+def _definition(table: Table) -> dict[str, Any]:
+    return {"TableName": table.name, **table.definition}

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
-
-from moto.dynamodb.parsing.reserved_keywords import ReservedKeywords
 
 from local.tables.errors import Refused
 from local.tables.values import Attributes, Value, kind_of
@@ -28,12 +28,21 @@ Values = dict[str, Value]
 # How many different texts are kept parsed, for each kind of expression.
 PARSED_TEXTS = 2_048
 
-_RESERVED = frozenset(ReservedKeywords.get_reserved_keywords())
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<alias>#[A-Za-z0-9_]+)|(?P<value>:[A-Za-z0-9_]+)"
     r"|(?P<index>[0-9]+)|(?P<sign><>|<=|>=|[=<>(),.\[\]+-])|(?P<end>\Z)|(?P<unknown>.))",
     re.DOTALL,
 )
+
+
+@lru_cache(maxsize=1)
+def _reserved_words() -> frozenset[str]:
+    """Return DynamoDB's reserved words, in capitals, from the list that moto has; moto itself is not loaded for it."""
+    spec = find_spec("moto")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("moto is not installed; `python -m pip install 'moto[dynamodb]'` does it")
+    words = FilePath(spec.origin).parent / "dynamodb" / "parsing" / "reserved_keywords.txt"
+    return frozenset(words.read_text(encoding="utf-8").split())
 
 
 class Token(NamedTuple):
@@ -148,7 +157,7 @@ class Reader:
         token = self.peek()
         if token.kind == "name":
             self.take()
-            if token.text.upper() in _RESERVED:
+            if token.text.upper() in _reserved_words():
                 self.refuse(f"Attribute name is a reserved keyword; reserved keyword: {token.text}")
             return token.text
         if token.kind != "alias":

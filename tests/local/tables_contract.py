@@ -331,12 +331,14 @@ class DynamoContract:
             more = {"ExpressionAttributeNames": {f"#{name}": value for name, value in names.items()}} if names else {}
             return client.get_item(TableName=subject, Key=key(), ProjectionExpression=expression, **more).get("Item")
 
+        client.put_item(TableName=subject, Item=SUBJECT)
         assert get("s, zz, #number", number="n") == {"s": {"S": "hello"}, "n": {"N": "10"}}
         assert get("m.b.c") == {"m": {"M": {"b": {"M": {"c": {"S": "d"}}}}}}
         assert get("m.b, m.a") == {"m": SUBJECT["m"]}
         assert get("l[1]") == {"l": {"L": [{"S": "two"}]}}
 
     def test_a_projection_of_two_elements_gives_both(self, client: Any, subject: str) -> None:
+        client.put_item(TableName=subject, Item=SUBJECT)
         found = client.get_item(TableName=subject, Key=key(), ProjectionExpression="l[2].deep, l[0]")
         assert found["Item"] == {"l": {"L": [{"N": "1"}, {"M": {"deep": {"S": "er"}}}]}}
 

@@ -1,0 +1,181 @@
+"""
+What serves a stack on one port: sockets, management API, tables, schedules, exchange and page.
+
+Importing this takes as long as a function takes to load; so ``local.up`` starts the functions first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import SystemRandom
+from typing import TYPE_CHECKING, cast
+
+from local.access.guards import guard_invoke
+from local.app import create_app
+from local.errors import CannotStart
+from local.exchange.replay import BadRecording
+from local.front.server import Front
+from local.front.socket_protocol import SocketProtocol
+from local.functions.invoke_api import invoke_api
+from local.gateway import Gateway
+from local.rules.selection import BadExpression
+from local.sockets import Sockets
+from local.tables.dynamodb import TableRefused, Tables
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from litestar.types import ASGIApp
+
+    from local.access.callers import Access
+    from local.exchange.application import Exchange
+    from local.front.hosts import Hosts
+    from local.functions.service import Functions
+    from local.limits import Choices, Limits
+    from local.schedules import Schedules
+    from local.settings import UpSettings
+    from local.stack import Stack
+
+
+class Serving:
+    """
+    Everything of one stack but its functions.
+
+    Args:
+        access: Decides about calls.
+        hosts: Which hosts lead here.
+        tls: Makes the server's side of TLS when the first client wants it.
+
+    Raises:
+        CannotStart: An expression or a schedule of the template cannot be followed, or there are no recordings.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        settings: UpSettings,
+        *,
+        limits: Limits,
+        choices: Choices,
+        functions: Functions,
+        access: Access,
+        hosts: Hosts,
+        tls: Callable[[], ssl.SSLContext],
+    ) -> None:
+        self._stack = stack
+        self._functions = functions
+        self._access = access
+        self._hosts = hosts
+        self._tls = tls
+        self._tables = Tables(region=settings.region, account_id=stack.account_id)
+        random = SystemRandom()
+        try:
+            self._exchange = exchange_for(settings, stack)
+            self._sockets = [
+                Sockets(
+                    Gateway(
+                        api,
+                        region=settings.region,
+                        account_id=stack.account_id,
+                        random=random,
+                        limits=limits,
+                        choices=choices,
+                        verify=access.verify_upgrade,
+                    ),
+                    functions,
+                )
+                for api in stack.apis
+            ]
+        except (BadExpression, BadRecording) as error:
+            raise CannotStart(str(error)) from error
+        self._schedules = schedules_for(stack, functions)
+        # One process serves one set of limits, so they may stand on the class.
+        SocketProtocol.configure(
+            frame=limits.frame,
+            message=limits.message,
+            compression=choices.compression,
+            refusal_reason=choices.refusal_reason,
+            long_url_status=choices.long_url_status,
+        )
+
+    def front(self, *, started: Callable[[], None], stopping: Callable[[], None]) -> Front:
+        """Return the server; ``started`` and ``stopping`` as in ``Front``."""
+        app = create_app(
+            sockets=self._sockets,
+            tables=self._tables,
+            invoke_api=guard_invoke(cast("ASGIApp", invoke_api(self._functions)), self._access, self._functions.arn_of),
+            exchange=cast("ASGIApp | None", self._exchange),
+            own=self._stack.own,
+            access=self._access,
+            hosts=self._hosts.apis,
+        )
+        return Front(app, hosts=self._hosts, tls=self._tls, started=started, stopping=stopping)
+
+    async def make_tables(self) -> None:
+        """
+        Make the tables of the stack.
+
+        Raises:
+            CannotStart: DynamoDB would not take one.
+        """
+        try:
+            for table in self._stack.tables:
+                self._tables.create(table)
+            await self._tables.settle()
+        except TableRefused as error:
+            raise CannotStart(str(error)) from error
+
+    def start_schedules(self) -> None:
+        """Let the schedules fire from now on."""
+        if self._schedules is not None:
+            self._schedules.start()
+
+    def stop(self) -> None:
+        """Let nothing begin any more: no schedule, no alarm of the gateway."""
+        if self._schedules is not None:
+            self._schedules.close()
+        for sockets in self._sockets:
+            sockets.stop()
+
+    async def close(self) -> None:
+        """Let go of connections to others."""
+        for sockets in self._sockets:
+            await sockets.close()
+
+
+def exchange_for(settings: UpSettings, stack: Stack) -> Exchange | None:
+    """
+    Return the simulated exchange, or ``None`` where real hosts are asked, or nobody asks.
+
+    Raises:
+        CannotStart: When a folder of recordings is not there.
+        BadRecording: When it has something else.
+    """
+    if stack.own is None or not stack.own.providers or settings.providers == "live":
+        return None
+    from local.exchange.application import exchange  # noqa: PLC0415 # only such a stack has use for it
+
+    if settings.providers == "simulated":
+        return exchange(seed=settings.seed) if settings.seed else exchange()
+    folder = Path(settings.providers.removeprefix("replay:"))
+    if not folder.is_dir():
+        raise CannotStart(f"--providers replay:{folder}: there is no such folder of recordings")
+    return exchange(recordings=folder)
+
+
+def schedules_for(stack: Stack, functions: Functions) -> Schedules | None:
+    """
+    Return what fires the schedules of a stack, or ``None`` where it has none.
+
+    Raises:
+        CannotStart: When one cannot be followed.
+    """
+    if not stack.schedules:
+        return None
+    from local.schedules import BadSchedule, Schedules  # noqa: PLC0415 # only such a stack has use for it
+
+    try:
+        return Schedules(stack.schedules, functions.invoke_later)
+    except BadSchedule as error:
+        raise CannotStart(str(error)) from error
