@@ -1,9 +1,12 @@
 """
-Run every benchmark of this folder, print its ratios and write them to ``build/bench.json``.
+Run every benchmark of this folder, print its ratios, and write them to ``build/bench.json`` and to the README.
 
 A benchmark is a file ``bench_*.py`` with a function ``measure()`` that returns a list of ``name``, ``value``,
 ``unit``, ``against`` and ``ratio``. Each runs in a process of its own, one after the other. Names on the command line
 choose some: ``python -m tests.benchmarks pool tables``.
+
+A benchmark that also has a function ``table(rows)`` writes what stands in the README between ``<!-- bench: NAME -->``
+and ``<!-- /bench -->``: no figure there is copied by hand.
 """
 
 from __future__ import annotations
@@ -16,7 +19,27 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent.parent
-_PROGRAM = "import json, runpy, sys; print(json.dumps(runpy.run_path(sys.argv[1])['measure']()))"
+README = ROOT / "README.md"
+_PROGRAM = """
+import json, runpy, sys
+found = runpy.run_path(sys.argv[1])
+rows = found["measure"]()
+print(json.dumps({"rows": rows, "table": found["table"](rows) if "table" in found else None}))
+"""
+
+
+def with_table(text: str, name: str, table: str) -> str:
+    """
+    Put ``table`` between the marks of the benchmark ``name``.
+
+    Raises:
+        ValueError: The text has no such marks.
+    """
+    before, begin, rest = text.partition(f"<!-- bench: {name} -->\n")
+    _, end, after = rest.partition("<!-- /bench -->")
+    if not end:
+        raise ValueError(f"there is no place for the table of {name}")
+    return f"{before}{begin}{table}\n{end}{after}"
 
 
 def main(chosen: list[str]) -> int:
@@ -33,8 +56,11 @@ def main(chosen: list[str]) -> int:
         if done.returncode:
             failed.append(name)
             continue
-        rows = json.loads(done.stdout.splitlines()[-1])
+        told = json.loads(done.stdout.splitlines()[-1])
+        rows = told["rows"]
         measured += rows
+        if told["table"]:
+            README.write_text(with_table(README.read_text(encoding="utf-8"), name, told["table"]), encoding="utf-8")
         print(f"\n{name}")  # noqa: T201 # what this program is for
         for row in rows:
             beside = f"{row['ratio']:.2f} x {row['against']}" if row.get("ratio") else row.get("against") or ""
