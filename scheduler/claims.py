@@ -24,7 +24,7 @@ class Claim:
 
     ``fence`` grows by one with every claim. ``state`` is what tick ``state_seq`` left because it sent nothing and so
     wrote no snapshot; empty, and 0, when none ever has. ``sent_seq`` is the last tick that was committed, None when
-    none ever was.
+    none ever was, and ``followers`` how many the stream had when that was last written down.
     """
 
     stream: str
@@ -34,6 +34,7 @@ class Claim:
     state: bytes = b""
     state_seq: int = 0
     sent_seq: int | None = None
+    followers: int = 0
 
 
 class ClaimStore(Protocol):
@@ -56,12 +57,12 @@ class ClaimStore(Protocol):
         """
         ...
 
-    def commit(self, claim: Claim) -> bool:
+    def commit(self, claim: Claim, followers: int) -> bool:
         """
         Write down that the claim's tick is sent from here on; False when a later tick has been claimed.
 
         So every claim knows for certain what was sent before it: what it does not find committed never will be. To
-        commit again is no error.
+        commit again is no error. ``followers`` is how many the stream has, as far as is known.
         """
         ...
 
@@ -102,9 +103,10 @@ class DynamoClaimStore:
         # Every name is an alias: state is a reserved word in expressions.
         return self._update(claim, "SET #state = :state, #state_seq = :seq", {":state": {"B": state}})
 
-    def commit(self, claim: Claim) -> bool:
+    def commit(self, claim: Claim, followers: int) -> bool:
         """Commit in one UpdateItem, on the condition that the claim still is the latest."""
-        return self._update(claim, "SET #sent_seq = :seq", {})
+        counted: AttributeValueTypeDef = {"N": str(followers)}
+        return self._update(claim, "SET #sent_seq = :seq, #followers = :followers", {":followers": counted})
 
     def _update(self, claim: Claim, change: str, values: Mapping[str, AttributeValueTypeDef]) -> bool:
         names = ("seq", "run", *re.findall(r"#(\w+) =", change))
@@ -135,4 +137,5 @@ def _claim(stream: str, item: Mapping[str, AttributeValueTypeDef]) -> Claim:
         state=item["state"]["B"] if "state" in item else b"",
         state_seq=int(item["state_seq"]["N"]) if "state_seq" in item else 0,
         sent_seq=int(item["sent_seq"]["N"]) if "sent_seq" in item else None,
+        followers=int(item["followers"]["N"]) if "followers" in item else 0,
     )

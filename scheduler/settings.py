@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from handlers.hub.settings import HubSettings
 from scheduler.errors import SettingFault
+from scheduler.quota import BURST, POSTS_PER_SECOND
 
 
 class SchedulerSettings(HubSettings):
@@ -49,6 +50,26 @@ class SchedulerSettings(HubSettings):
         pattern=r"^(1m|15m|1h|4h|1d)(,(1m|15m|1h|4h|1d))*$",
         description="Of which candles the signals are, separated by commas (1m, 15m, 1h, 4h, 1d); clients see the "
         "first one first.",
+    )
+    posts_per_second: float = Field(
+        default=POSTS_PER_SECOND,
+        gt=0,
+        description="How many messages a second all streams together may post: a part of what the gateway allows the "
+        "account in this region, which its other APIs and the answers to clients share.",
+    )
+    post_burst: float = Field(
+        default=BURST, ge=1, description="How many messages may be posted at once before that rate counts."
+    )
+    fanout_threshold: int = Field(
+        default=2_000,
+        ge=1,
+        description="Past how many followers of a stream a tick is posted by functions of their own, and how many "
+        "each of them gets.",
+    )
+    fanout_function: str = Field(
+        default="",
+        description="Name or ARN of the function that posts to a group of shards; empty means that every tick is "
+        "posted by the process that runs it.",
     )
     run_for: float = Field(
         default=70.0,

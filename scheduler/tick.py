@@ -11,36 +11,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
-
-import msgspec
 
 from handlers.hub import protocol
 from handlers.hub.connections import connection_store, is_outage
 from handlers.hub.management import ManagementApi
 from handlers.hub.snapshots import Snapshot, snapshot_store
-from scheduler.broadcast import Delivery, broadcast, forget
+from scheduler.broadcast import broadcast, forget
 from scheduler.claims import claim_store
 from scheduler.clock import Job, epoch_ms, follow_grid
 from scheduler.composition import Known
 from scheduler.errors import SettingFault
-from scheduler.messages import Messages, Notices
+from scheduler.fanout import Fanout
+from scheduler.groups import group_store
+from scheduler.invoker import LambdaInvoker
+from scheduler.quota import quotas
+from scheduler.report import Report, log, print_metrics
 from scheduler.settings import SchedulerSettings, read_settings
 from scheduler.streams import COMPOSERS
+from scheduler.telling import Telling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Mapping
 
-    from handlers.hub.connections import Connection, ConnectionStore
+    from handlers.hub.connections import ConnectionStore
     from handlers.hub.management import Poster
     from handlers.hub.snapshots import SnapshotStore
     from scheduler.claims import Claim, ClaimStore
     from scheduler.composition import Composer
+    from scheduler.quota import Quota
 
 SPARE: Final = 0.02
 """The part of a period by which a tick ends before the next begins, so that no two of a stream ever overlap."""
@@ -56,9 +59,6 @@ LEAST_S: Final = 0.5
 
 STOP_PATIENCE_S: Final = 0.5
 """How long a stop waits for a tick that is being sent: who is not served needs a snapshot from the next scheduler."""
-
-FAULTS_LOGGED: Final = 5
-"""At most so many faults of a provider stand in a tick's log line."""
 
 THREADS: Final = 32
 """Calls to DynamoDB under way at once, like the hub's client has sockets."""
@@ -76,68 +76,20 @@ logging.getLogger("scheduler").setLevel(logging.INFO)
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a tick reaches the world through, apart from its providers."""
+    """
+    What a tick reaches the world through, apart from its providers.
+
+    ``quotas`` says how fast each stream may be posted, ``fanout`` has what is too much for one process posted by
+    others, and ``audience`` remembers how many followers each stream had when they were last counted here.
+    """
 
     claims: ClaimStore
     snapshots: SnapshotStore
     connections: ConnectionStore
     gateway: Poster
-
-
-@dataclass(slots=True)
-class Report:
-    """
-    What a tick did.
-
-    ``outcome`` is ``sent``; ``quiet`` (nothing has changed); ``elsewhere`` (claimed by another run);
-    ``overtaken`` (a later tick came first, nothing was posted); ``late`` (stopped at its deadline) or ``failed``.
-    ``phases`` says how long each phase took, in milliseconds.
-    """
-
-    stream: str
-    seq: int
-    outcome: str = "failed"
-    full: bool = False
-    changed: int = 0
-    faults: Sequence[str] = ()
-    reason: str = ""
-    delivery: Delivery = field(default_factory=Delivery)
-    forgotten: int = 0
-    phases: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Measure one phase, whether it succeeds or not."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.phases[name] = round((time.perf_counter() - started) * 1000, 1)
-
-    def line(self) -> str:
-        """Write the tick's line of the log: one JSON object."""
-        told = {
-            "event": "tick",
-            "stream": self.stream,
-            "seq": self.seq,
-            "outcome": self.outcome,
-            "full": self.full,
-            "changed": self.changed,
-            "posted": self.delivery.posted,
-            "bytes": self.delivery.bytes,
-            "gone": len(self.delivery.gone),
-            "forgotten": self.forgotten,
-            "limited": self.delivery.limited,
-            "failed": self.delivery.failed,
-            "late": self.delivery.late,
-            "unread": self.delivery.unread,
-            "ms": self.phases,
-        }
-        if self.faults:
-            told["faults"] = self.faults[:FAULTS_LOGGED]
-        if self.reason:
-            told["reason"] = self.reason
-        return msgspec.json.encode(told).decode()
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    fanout: Fanout | None = None
+    audience: dict[str, int] = field(default_factory=dict)
 
 
 async def tick(
@@ -148,9 +100,10 @@ async def tick(
     ports: Ports,
     now: Callable[[], int] = epoch_ms,
     end: int | None = None,
+    tell: Callable[[Report], None] = log,
 ) -> Report:
     """
-    Run tick ``seq`` of ``stream``, if no other run has it, and write its line to the log.
+    Run tick ``seq`` of ``stream``, if no other run has it, and tell what it did.
 
     Nothing is raised for what the world does: a tick that fails says so in its report, and the next one is run all
     the same.
@@ -162,6 +115,7 @@ async def tick(
         ports: The rest of the world.
         now: Epoch milliseconds.
         end: The epoch millisecond at which the whole process ends; a tick ends before the next one in any case.
+        tell: What the report goes to; the log by default.
     """
     period = protocol.PERIOD_MS[stream]
     deadline = int((seq + 1 - SPARE) * period)
@@ -178,8 +132,7 @@ async def tick(
         report.reason = f"stopped in {list(report.phases)[-1]}" if limit.expired() else repr(cause)
         if not (limit.expired() or is_outage(cause)):
             logger.exception("tick %d of %s met a bug or a wrong deployment", seq, stream, exc_info=cause)
-    levels = {"elsewhere": logging.DEBUG, "late": logging.WARNING, "failed": logging.ERROR}
-    logger.log(levels.get(report.outcome, logging.INFO), "%s", report.line())
+    tell(report)
     return report
 
 
@@ -203,9 +156,9 @@ class _Run:
         self._ports = ports
         self._now = now
         self._deadline = deadline
-        self._messages: Callable[[Connection], Sequence[bytes]] | None = None
-        self._to_commit: Claim | None = None
-        self._at = 0
+        self._telling: Telling | None = None
+        self._claim: Claim | None = None
+        self._is_news = False
 
     def left(self) -> float:
         """Tell how many seconds are left until the deadline."""
@@ -220,13 +173,14 @@ class _Run:
             claim = await asyncio.to_thread(self._ports.claims.claim, report.stream, report.seq, uuid.uuid4().hex)
         if claim is None:
             return "elsewhere"
+        self._claim = claim
         with report.phase("fetch"):
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(asyncio.to_thread(self._ports.snapshots.latest, report.stream))
                 fetching = group.create_task(self._composer.fetch(within=FETCH_SHARE * self.left()))
         latest = reading.result()
         with report.phase("compose"):
-            self._at = at = self._now()
+            at = self._now()
             known = _known(claim, latest)
             prev = latest.seq if latest else None
             is_untold = prev != claim.sent_seq
@@ -245,18 +199,14 @@ class _Run:
             is_latest = True
             if snapshot is not None and snapshot is not latest:
                 is_latest = await asyncio.to_thread(self._ports.snapshots.save, snapshot)
-                self._to_commit = claim
+                self._is_news = True
             elif composition.state != known.state:
                 is_latest = await asyncio.to_thread(self._ports.claims.leave, claim, composition.state)
         if not is_latest:
             return "overtaken"
         news = composition.standing if is_untold else composition.news
-        notices = Notices(report.stream, news, composition.standing, now=at)
-        if snapshot is not None:
-            messages = Messages(snapshot, prev=prev, updates=updates, now=at, notices=notices)
-            self._messages = messages.to
-        elif composition.standing:
-            self._messages = notices.to
+        if snapshot is not None or composition.standing:
+            self._telling = Telling(report.stream, snapshot, prev, updates, at, news, composition.standing)
         return "sent" if updates else "quiet"
 
     async def send(self, report: Report) -> str:
@@ -265,32 +215,51 @@ class _Run:
 
         Whoever cancels this while it commits may leave a tick that counts as sent and was not.
         """
-        if self._messages is None:
+        claim, telling, audience = self._claim, self._telling, self._ports.audience
+        if claim is None or telling is None:
             return report.outcome
-        if self._to_commit is not None:
+        followers = audience.get(report.stream, claim.followers)
+        if self._is_news:
             if self.left() < LEAST_S:
                 report.reason = "saved too late to be sent"
                 return "late"
             with report.phase("commit"):
-                is_latest = await asyncio.to_thread(self._ports.claims.commit, self._to_commit)
+                is_latest = await asyncio.to_thread(self._ports.claims.commit, claim, followers)
             if not is_latest:
                 return "overtaken"
-        connections = self._ports.connections
+        # However long it took to commit: what is committed has to be posted.
+        within = max(BROADCAST_SHARE * self.left(), LEAST_S if self._is_news else 0)
         with report.phase("broadcast"):
-            report.delivery = await broadcast(
-                report.stream,
-                self._messages,
-                to=connections,
-                gateway=self._ports.gateway,
-                now=self._at,
-                # However long it took to commit: what is committed has to be posted.
-                within=max(BROADCAST_SHARE * self.left(), LEAST_S if self._to_commit else 0),
-            )
-        if report.delivery.gone:
+            await self._deliver(telling, report, followers=max(followers, claim.followers), within=within)
+        # Where time was up or a shard not read, there are more than were counted.
+        is_whole = not (report.delivery.unread or report.delivery.late)
+        audience[report.stream] = max(report.delivery.followers, 0 if is_whole else followers)
+        return report.outcome
+
+    async def _deliver(self, telling: Telling, report: Report, *, followers: int, within: float) -> None:
+        ports = self._ports
+        quota = ports.quotas.get(report.stream)
+        if ports.fanout is not None and quota is not None and ports.fanout.is_due(followers):
+            until = self._now() + int(within * 1000)
+            outcome = await ports.fanout.deliver(telling, report.seq, followers=followers, quota=quota, until=until)
+            if outcome is not None:
+                report.delivery, report.groups, report.gone, report.forgotten = outcome
+                return
+            within = max(0, until - self._now()) / 1000
+        report.delivery = await broadcast(
+            report.stream,
+            telling.messages(),
+            to=ports.connections,
+            gateway=ports.gateway,
+            now=telling.now,
+            within=within,
+            quota=quota,
+        )
+        report.gone = len(report.delivery.gone)
+        if report.gone:
             with report.phase("forget"), suppress(TimeoutError):
                 async with asyncio.timeout(self.left()):
-                    report.forgotten = await forget(report.delivery.gone, connections, now=self._at)
-        return report.outcome
+                    report.forgotten = await forget(report.delivery.gone, ports.connections, now=telling.now)
 
 
 def _known(claim: Claim, latest: Snapshot | None) -> Known:
@@ -307,6 +276,7 @@ async def run(
     until: int | None = None,
     end: int | None = None,
     stop: asyncio.Event | None = None,
+    tell: Callable[[Report], None] = log,
 ) -> None:
     """
     Run the ticks of ``streams`` on the grid; what both hosts have in common.
@@ -316,7 +286,8 @@ async def run(
         streams: Some of ``COMPOSERS``.
         until: The epoch millisecond from which no tick is begun; None for never.
         end: The epoch millisecond at which those under way must have ended, at the latest.
-        stop: Ends everything at once.
+        stop: Ends everything at once, but for a tick that is being sent.
+        tell: What the report of each tick goes to.
 
     Raises:
         SettingFault: A list that the settings name cannot be used.
@@ -328,17 +299,32 @@ async def run(
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "tick"))
     try:
         async with ManagementApi.from_environment(settings) as gateway:
-            ports = Ports(claim_store(settings), snapshot_store(settings), connection_store(settings), gateway)
+            connections = connection_store(settings)
+            ports = Ports(
+                claim_store(settings),
+                snapshot_store(settings),
+                connections,
+                gateway,
+                quotas(streams, per_second=settings.posts_per_second, burst=settings.post_burst),
+                _fanout(settings, shards=connections.shards),
+            )
 
             def job(stream: str) -> Job:
                 async def begin(seq: int) -> None:
-                    await tick(stream, seq, composer=composers[stream], ports=ports, end=end)
+                    await tick(stream, seq, composer=composers[stream], ports=ports, end=end, tell=tell)
 
                 return Job(stream, protocol.PERIOD_MS[stream], begin)
 
             await follow_grid(map(job, streams), until=until, stop=stop)
     finally:
         await asyncio.gather(*(composer.close() for composer in composers.values()))
+
+
+def _fanout(settings: SchedulerSettings, *, shards: int) -> Fanout | None:
+    if not settings.fanout_function:
+        return None
+    invoker = LambdaInvoker(settings.fanout_function)
+    return Fanout(invoker, group_store(settings), shards, settings.fanout_threshold, epoch_ms)
 
 
 class Context(Protocol):
@@ -366,4 +352,4 @@ def handler(event: object, context: Context) -> None:  # noqa: ARG001 - a schedu
     if until <= started:
         logger.warning("no tick is run: the function's timeout leaves %d ms", end - started)
         return
-    asyncio.run(run(settings, until=until, end=end))
+    asyncio.run(run(settings, until=until, end=end, tell=print_metrics))

@@ -22,8 +22,11 @@ MODULES = {
     "MessageFunction": ["handlers/message.py"],
     # Without the analysis, which reaches nobody, and where everything has a close.
     "TickFunction": sorted(
-        str(path.relative_to(ROOT)) for path in (ROOT / "scheduler").rglob("*.py") if path.parent.name != "analysis"
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "scheduler").rglob("*.py")
+        if path.parent.name != "analysis" and path.name not in {"deliver.py", "simulate.py"}
     ),
+    "FanoutFunction": ["scheduler/broadcast.py", "scheduler/deliver.py", "scheduler/telling.py"],
 }
 #: Where the calls to AWS are made; a method here that calls AWS is a port's.
 PORTS = [
@@ -32,12 +35,15 @@ PORTS = [
     "handlers/hub/management.py",
     "handlers/hub/snapshots.py",
     "scheduler/claims.py",
+    "scheduler/groups.py",
+    "scheduler/invoker.py",
 ]
 #: boto3's methods, and the management API's verbs, by the action that IAM calls them.
 ACTIONS = {
     "batch_write_item": "dynamodb:BatchWriteItem",
     "delete_item": "dynamodb:DeleteItem",
     "get_item": "dynamodb:GetItem",
+    "invoke": "lambda:InvokeFunction",
     "put_item": "dynamodb:PutItem",
     "query": "dynamodb:Query",
     "update_item": "dynamodb:UpdateItem",
@@ -48,10 +54,8 @@ ACTIONS = {
 #: Methods of a client that call nobody.
 SILENT = {"close", "get_paginator"}
 #: What has the name of a port's method and is none.
-OTHERWISE = {
-    f"{receiver}.close"
-    for receiver in ("candle", "composer", "one", "provider", "row", "self._provider", "self._reference")
-}
+_CLOSED = ("candle", "composer", "one", "provider", "row", "self._provider", "self._reference", "self._runner")
+OTHERWISE = {f"{receiver}.close" for receiver in _CLOSED}
 
 
 def calls_in(tree: ast.AST) -> list[ast.Call]:
@@ -144,5 +148,7 @@ def test_a_function_may_only_touch_this_table_and_this_stage(source, function):
         assert "*" not in action
         if action.startswith("dynamodb:"):
             assert resource == {"Fn::GetAtt": ["Table", "Arn"]}
+        elif action == "lambda:InvokeFunction":
+            assert resource == {"Fn::GetAtt": ["FanoutFunction", "Arn"]}
         else:
             assert resource == {"Fn::Sub": f"{stage}POST/@connections/*"}

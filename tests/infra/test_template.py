@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from handlers.hub.protocol import PERIOD_MS
 from handlers.hub.settings import HubSettings
 from local.template.sam import transform
 from scheduler.settings import SchedulerSettings, read_settings
@@ -22,16 +23,14 @@ SETTINGS = {
     "DisconnectFunction": HubSettings,
     "MessageFunction": HubSettings,
     "TickFunction": SchedulerSettings,
+    "FanoutFunction": HubSettings,
 }
 #: Settings whose defaults are right for every deployment.
 DEFAULTS_WILL_DO = {
     "TICKWIRE_PING_AFTER_MS",
-    "TICKWIRE_IN_FLIGHT",
     "TICKWIRE_FRANKFURTER_URL",
     "TICKWIRE_SWISSQUOTE_URL",
 }
-#: No settings class has these; when one does, the test below asks to take them out of here.
-READ_BY_NOBODY = {"TICKWIRE_FANOUT_THRESHOLD"}
 
 
 def variables(settings) -> dict[str, bool]:
@@ -105,7 +104,7 @@ def test_every_setting_a_function_reads_is_set(stack, function):
 def test_every_setting_that_is_set_is_read(stack, function):
     given = stack.functions[function].environment.keys()
     unread = given - variables(SETTINGS[function]).keys()
-    assert unread == (READ_BY_NOBODY if function == "TickFunction" else set())
+    assert unread == set()
 
 
 def test_the_scheduler_accepts_the_environment_that_the_template_gives_it(stack, monkeypatch):
@@ -130,6 +129,13 @@ def test_a_run_of_the_ticks_starts_every_minute_and_is_never_repeated(stack):
     )
     tick = stack.functions["TickFunction"]
     assert (tick.async_retries, tick.async_max_age) == (0, 60)
+
+
+def test_a_group_is_started_again_by_the_tick_alone_and_may_take_the_longest_tick(stack):
+    fanout = stack.functions["FanoutFunction"]
+    assert (fanout.async_retries, fanout.async_max_age) == (0, 60)
+    assert fanout.timeout > max(PERIOD_MS.values()) / 1000
+    assert stack.functions["TickFunction"].environment["TICKWIRE_FANOUT_FUNCTION"] == fanout.name
 
 
 def test_the_table_has_the_keys_and_the_expiry_that_the_stores_use(stack):

@@ -10,6 +10,7 @@ import msgspec
 from handlers.hub.connections import Connection, Subscription
 from handlers.hub.instruments import Instrument, instruments
 from scheduler.claims import Claim
+from scheduler.groups import Standing, Tally, Turn
 from scheduler.market.providers import Answer
 from scheduler.market.quotes import Quote
 
@@ -64,11 +65,41 @@ class InMemoryClaimStore:
         self.claims[claim.stream] = replace(latest, state=state, state_seq=claim.seq)
         return True
 
-    def commit(self, claim: Claim) -> bool:
+    def commit(self, claim: Claim, followers: int) -> bool:
         latest = self.claims[claim.stream]
         if (latest.seq, latest.run) != (claim.seq, claim.run):
             return False
-        self.claims[claim.stream] = replace(latest, sent_seq=claim.seq)
+        self.claims[claim.stream] = replace(latest, sent_seq=claim.seq, followers=followers)
+        return True
+
+
+class InMemoryGroupStore:
+    """A ``GroupStore`` that passes the same contract as DynamoDB's (test_groups.py)."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, int], Standing] = {}
+
+    def take(self, turn: Turn, *, now: int) -> bool:
+        before = self.kept.get((turn.stream, turn.group))
+        if before and (before.turn.seq, before.turn.attempt) >= (turn.seq, turn.attempt):
+            return False
+        self.kept[turn.stream, turn.group] = Standing(turn, now)
+        return True
+
+    def stay(self, turn: Turn, *, alive_at: int) -> bool:
+        return self._change(turn, alive_at=alive_at)
+
+    def finish(self, turn: Turn, tally: Tally, *, now: int) -> bool:
+        return self._change(turn, alive_at=now, tally=tally)
+
+    def standings(self, stream: str) -> dict[int, Standing]:
+        return {group: standing for (of, group), standing in self.kept.items() if of == stream}
+
+    def _change(self, turn: Turn, **changes: Any) -> bool:
+        before = self.kept.get((turn.stream, turn.group))
+        if before is None or before.turn != turn:
+            return False
+        self.kept[turn.stream, turn.group] = replace(before, **changes)
         return True
 
 

@@ -75,16 +75,17 @@ def test_a_tick_that_was_overtaken_leaves_nothing(claims):
 def test_what_was_sent_is_known_to_every_later_claim(claims):
     first = claims.claim("market", 7, "mine")
     assert first.sent_seq is None
-    assert claims.commit(first)
-    assert claims.commit(first), "a write that succeeded unheard is tried again"
+    assert claims.commit(first, 3)
+    assert claims.commit(first, 3), "a write that succeeded unheard is tried again"
     claims.claim("market", 8, "theirs")
-    assert claims.claim("market", 9, "mine").sent_seq == 7
+    found = claims.claim("market", 9, "mine")
+    assert (found.sent_seq, found.followers) == (7, 3)
 
 
 def test_a_tick_that_was_overtaken_is_never_sent(claims):
     early = claims.claim("market", 7, "mine")
     claims.claim("market", 8, "theirs")
-    assert claims.commit(early) is False
+    assert claims.commit(early, 3) is False
     assert claims.claim("market", 9, "mine").sent_seq is None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import re
 import signal
@@ -16,18 +15,24 @@ from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
+import msgspec
 import pytest
 from moto import mock_aws
 
 import scheduler.__main__ as process
-from handlers.hub.connections import DynamoConnectionStore
+from handlers.hub.connections import DynamoConnectionStore, shard_of
 from handlers.hub.instruments import instruments
-from handlers.hub.snapshots import DynamoSnapshotStore
-from scheduler import tick
+from handlers.hub.settings import hub_settings
+from handlers.hub.snapshots import DynamoSnapshotStore, Snapshot
+from scheduler import deliver, tick
 from scheduler.clock import epoch_ms
 from scheduler.errors import SettingFault
+from scheduler.fanout import Assignment
+from scheduler.invoker import LambdaInvoker, lambda_client
 from scheduler.market.prices import Prices
+from scheduler.report import Report, print_metrics
 from scheduler.settings import SchedulerSettings, read_settings
+from scheduler.telling import Telling, pack
 from tests.fakes import create_table
 from tests.scheduler.fakes import BITCOIN, ScriptedProvider, answering, follower, gold, kraken, quote, ticker
 
@@ -226,6 +231,67 @@ async def test_ticks_go_from_the_exchange_to_the_gateway(table):
     assert DynamoSnapshotStore(table, "tickwire").latest("market").seq == batch["seq"]
 
 
+async def test_a_group_goes_from_lambdas_event_to_the_gateway(table, environment):
+    """Everything real but the table; a warm process goes on with the sockets that it has."""
+    posts = []
+
+    def gateway(head, body):
+        posts.append((head.split(b" ")[1], json.loads(body)["seq"]))
+        return b""
+
+    connected_at = epoch_ms() - 60_000
+    DynamoConnectionStore(table, "tickwire", shards=4).remember(follower("GROUP9cOFvHcCIhw=", at=connected_at))
+    environment.setattr("scheduler.groups.dynamodb", lambda: table)
+    values = {"BTC": b'{"last":1,"bid":null,"ask":null,"change_pct":null,"ts":1}'}
+    async with http_server(gateway) as stage:
+        environment.setenv("TICKWIRE_GATEWAY", f"ws://127.0.0.1:{stage}/local")
+        hub_settings.cache_clear()
+
+        def serve():
+            try:
+                for seq in (7, 8, 8):
+                    state = Snapshot("market", seq, epoch_ms(), values, b"")
+                    told = pack(Telling("market", state, seq - 1, values, epoch_ms()))
+                    shards = [shard_of("GROUP9cOFvHcCIhw=", 4)]
+                    event = Assignment("market", seq, 0, 1, shards, epoch_ms() + 2_000, 100, 10, told)
+                    yield deliver.handler(msgspec.to_builtins(event), None)
+            finally:
+                deliver._kept.process.close()
+                del deliver._kept.process
+
+        tallies = await asyncio.to_thread(lambda: list(serve()))
+    hub_settings.cache_clear()
+    mine = [(path, seq) for path, seq in posts if b"GROUP9cOFvHcCIhw" in path]
+    assert mine == [(b"/local/@connections/GROUP9cOFvHcCIhw%3D", seq) for seq in (7, 8)]
+    assert [tally and tally["posted"] for tally in tallies] == [len(posts) // 2, len(posts) // 2, None]
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_function_is_started_without_waiting_for_it():
+    asked = []
+
+    class Client:
+        def invoke(self, **request):
+            asked.append(request)
+
+    invoker = LambdaInvoker("tickwire-fanout")
+    invoker._client = Client()
+    invoker.start(b"{}")
+    assert asked == [{"FunctionName": "tickwire-fanout", "InvocationType": "Event", "Payload": b"{}"}]
+    lambda_client.cache_clear()
+    assert lambda_client().meta.region_name == "us-east-1"
+    lambda_client.cache_clear()
+
+
+@pytest.mark.parametrize(("function", "is_there"), [("", False), ("tickwire-fanout", True)])
+@pytest.mark.usefixtures("table")
+def test_ticks_are_divided_where_the_deployment_names_a_function(function, is_there):
+    fanout = tick._fanout(SchedulerSettings(fanout_function=function, fanout_threshold=7), shards=4)
+    assert (fanout is not None) is is_there
+    if fanout:
+        assert (fanout.shards, fanout.threshold, fanout.is_due(7), fanout.is_due(8)) == (4, 7, False, True)
+
+
 class LambdaContext:
     def __init__(self, left_ms):
         self.left_ms = left_ms
@@ -269,11 +335,33 @@ def test_a_lambda_run_is_bounded_by_its_own_time_and_the_functions(monkeypatch):
     monkeypatch.setattr(tick, "epoch_ms", lambda: 1_000_000)
     tick.handler({}, LambdaContext(90_000))
     tick.handler({}, LambdaContext(60_000))
-    assert asked == [{"until": 1_070_000, "end": 1_089_000}, {"until": 1_054_000, "end": 1_059_000}]
+    bounds = [{name: one[name] for name in ("until", "end")} for one in asked]
+    assert bounds == [{"until": 1_070_000, "end": 1_089_000}, {"until": 1_054_000, "end": 1_059_000}]
 
 
-def test_the_lambda_log_has_the_line_of_a_tick():
-    assert logging.getLogger("scheduler.tick").isEnabledFor(logging.INFO)
+@pytest.mark.usefixtures("grid", "scripted")
+def test_a_tick_on_lambda_prints_metrics_as_cloudwatch_reads_them(table, environment, capsys):
+    environment.setenv("AWS_LAMBDA_FUNCTION_NAME", "prices-tick")
+    for stream in tick.COMPOSERS:  # the tests before may have run the same ticks
+        table.delete_item(TableName="tickwire", Key={"pk": {"S": f"TICK#{stream}"}, "sk": {"S": "latest"}})
+    tick.handler({}, LambdaContext(90_000))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["stream"] for line in lines} == set(tick.COMPOSERS)
+    for line in lines:
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "Tickwire"
+        assert [[line[name] for name in names] for names in directive["Dimensions"]] == [
+            ["prices-tick", line["stream"]]
+        ]
+        assert all(isinstance(line[metric["Name"]], int | float) for metric in directive["Metrics"])
+        assert {metric["Name"] for metric in directive["Metrics"]} >= {"posted", "limited", "late", "delivered_in"}
+        assert abs(line["_aws"]["Timestamp"] - epoch_ms()) < 60_000
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_tick_that_another_run_has_is_no_metric(capsys):
+    print_metrics(Report("market", 1, outcome="elsewhere"))
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.end_to_end

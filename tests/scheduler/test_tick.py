@@ -12,8 +12,11 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from handlers.hub.errors import ConnectionGone
+from scheduler.broadcast import Delivery
 from scheduler.errors import Refused, Unavailable
+from scheduler.fanout import Outcome
 from scheduler.market.prices import Prices
+from scheduler.quota import Quota
 from scheduler.tick import Ports, tick
 from tests.fakes import InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
 from tests.scheduler.fakes import (
@@ -303,7 +306,7 @@ async def test_what_a_tick_wrote_and_did_not_commit_is_said_by_the_next_one(trou
     await world.tick(FULL)
     commit = world.ports.claims.commit
 
-    def fail(claim):
+    def fail(claim, followers):
         if trouble:
             raise trouble
         return False  # a later tick has been claimed
@@ -337,13 +340,98 @@ async def test_what_was_committed_late_is_posted_all_the_same():
     world = World(at(0, quote()), connections=[follower()])
     commit = world.ports.claims.commit
 
-    def commit_late(claim):
+    def commit_late(claim, followers):
         world.clock.at += 5_000
-        return commit(claim)
+        return commit(claim, followers)
 
     world.ports.claims.commit = commit_late
     report = await world.tick(FULL)
     assert (report.outcome, report.delivery.posted) == ("sent", 1)
+
+
+class CountingFanout:
+    """Stands in for the functions: keeps what it was asked, and reports what it is told to."""
+
+    def __init__(self, threshold=0, *, outcome=None):
+        self.threshold = threshold
+        self.outcome = outcome
+        self.asked = []
+
+    def is_due(self, followers):
+        return followers > self.threshold
+
+    async def deliver(self, telling, seq, **given):
+        self.asked.append((telling, seq, given))
+        return self.outcome
+
+
+def fanned_out(world, fanout):
+    quotas = {"market": Quota(100, 10)}
+    world.ports = replace(world.ports, quotas=quotas, fanout=fanout)
+    return fanout
+
+
+async def test_a_tick_to_many_is_posted_by_functions_as_soon_as_it_is_known_that_there_are_many():
+    heard = Outcome(Delivery(followers=2, posted=1), groups=2, gone=1, forgotten=1)
+    world = World(at(0, quote()), at(5, quote(last="2")), connections=[follower(), follower("two=")])
+    fanout = fanned_out(world, CountingFanout(1, outcome=heard))
+    assert (await world.tick(FULL)).delivery.posted == 2
+    report = await world.tick(FULL + 1)
+    assert (report.outcome, report.groups, report.gone, report.forgotten) == ("sent", 2, 1, 1)
+    assert len(world.gateway.posts) == 2, "those of the first tick"
+    ((telling, seq, given),) = fanout.asked
+    assert (seq, telling.prev, telling.state) == (FULL + 1, FULL, world.latest)
+    assert (given["followers"], given["quota"]) == (2, world.ports.quotas["market"])
+    assert given["until"] == pytest.approx((FULL + 1) * 5_000 + 4_410, abs=10)
+    assert '"groups":2' in report.line()
+
+
+async def test_another_scheduler_knows_from_the_table_how_many_there_are():
+    world = World(*(at(5 * number, quote(last=str(number))) for number in range(1, 4)), connections=[follower()])
+    for number in (1, 2):
+        await world.tick(FULL + number)
+    world.ports = replace(world.ports, audience={})
+    fanout = fanned_out(world, CountingFanout(0))
+    await world.tick(FULL + 3)
+    assert [given["followers"] for _, _, given in fanout.asked] == [1]
+
+
+async def test_a_tick_is_posted_here_when_no_function_can_be_started():
+    world = World(at(0, quote()), at(5, quote(last="2")), connections=[follower()])
+    fanned_out(world, CountingFanout(0))
+    await world.tick(FULL)
+    report = await world.tick(FULL + 1)
+    assert (report.outcome, report.groups, report.delivery.posted) == ("sent", 0, 1)
+    assert [batch["seq"] for batch in world.told()] == [FULL, FULL + 1]
+
+
+async def test_a_count_that_was_cut_short_makes_the_audience_no_smaller():
+    world = World(at(0, quote()), at(5, quote(last="2")), connections=[follower()])
+    world.ports.audience["market"] = 500
+    world.connections.followers = lambda *arguments, **options: iter(())
+    await world.tick(FULL)
+    assert world.ports.audience["market"] == 0
+
+    def unreadable(*arguments, **options):
+        raise EndpointConnectionError(endpoint_url="http://nowhere")
+
+    world.ports.audience["market"] = 500
+    world.connections.followers = unreadable
+    await world.tick(FULL + 1)
+    assert world.ports.audience["market"] == 500
+
+
+async def test_what_a_lost_tick_said_for_once_is_said_again():
+    """Full ticks say no source and no staleness that stands; who was never told has to be."""
+    world = World(at(0, quote()), DOWN, connections=[follower()])
+    commit = world.ports.claims.commit
+    for number in range(6):
+        stale = number == 3
+        world.ports.claims.commit = (lambda claim, followers: False) if stale else commit
+        report = await world.tick(FULL + number)
+        assert (report.outcome == "overtaken") is stale
+    (update,) = world.told()[-1]["updates"]
+    assert (world.told()[-1]["prev"], update["data"]["stale"], update["data"]["source"]) == (FULL, True, "binance")
 
 
 async def test_a_stop_lets_a_tick_end_that_is_being_sent():
@@ -351,10 +439,10 @@ async def test_a_stop_lets_a_tick_end_that_is_being_sent():
     begun, go_on = threading.Event(), threading.Event()
     commit = world.ports.claims.commit
 
-    def commit_slowly(claim):
+    def commit_slowly(claim, followers):
         begun.set()
         go_on.wait(5)
-        return commit(claim)
+        return commit(claim, followers)
 
     world.ports.claims.commit = commit_slowly
     ticking = asyncio.create_task(world.tick(FULL))

@@ -56,10 +56,10 @@ class MortalClaimStore(InMemoryClaimStore):
 
     dying = False
 
-    def commit(self, claim):
+    def commit(self, claim, followers):
         if self.dying:
             raise EndpointConnectionError(endpoint_url="http://nowhere")
-        return super().commit(claim)
+        return super().commit(claim, followers)
 
 
 async def check(rounds):
