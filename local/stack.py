@@ -198,7 +198,8 @@ class OwnSystem:
     ``Metadata: Tickwire`` of a template: what only such a system has.
 
     ``streams`` leads from a stream's name to its public path, ``providers`` from an environment variable to the
-    exchange (of ``local.exchange``) that stands in for the real host.
+    exchange (of ``local.exchange``) that stands in for the real host: over WebSockets if the variable's own value is
+    such an address.
     """
 
     page: Path | None = None

@@ -132,11 +132,16 @@ class Emulator:
         """Point the settings that the template names at the simulated exchange."""
         if self.stack.own is None or self.settings.providers == "live":
             return dict(functions)
-        addresses = {name: f"http://{self.origin}/exchange/{at}" for name, at in self.stack.own.providers.items()}
+        providers = self.stack.own.providers
+
+        def address(name: str, was: str) -> str:
+            if name not in providers:
+                return was
+            scheme = "ws" if was.startswith("ws") else "http"
+            return f"{scheme}://{self.origin}/exchange/{providers[name]}"
+
         return {
-            key: replace(
-                function, environment={name: addresses.get(name, was) for name, was in function.environment.items()}
-            )
+            key: replace(function, environment={name: address(name, was) for name, was in function.environment.items()})
             for key, function in functions.items()
         }
 

@@ -41,9 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--run-for", type=_seconds, metavar="S", help="begin no tick after S seconds; by default always"
     )
+    parser.add_argument(
+        "--push",
+        action="store_true",
+        help="hold Binance's and Kraken's WebSockets open, so that quotes are younger than a second (TICKWIRE_PUSH)",
+    )
     chosen = parser.parse_args(arguments)
     try:
         settings = read_settings()
+        if chosen.push:
+            settings = settings.model_copy(update={"push": True})
         logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="%(message)s")
         asyncio.run(_serve(settings, chosen.streams, run_for=chosen.run_for))
     except SettingFault as fault:

@@ -45,6 +45,20 @@ class SchedulerSettings(HubSettings):
         pattern=r"^https?://",
         description="Where Swissquote's public quotes are; the paths behind it are Swissquote's.",
     )
+    push: bool = Field(
+        default=False,
+        description="Whether Binance's and Kraken's WebSockets are held open, and quotes are younger than a second.",
+    )
+    binance_push_url: str = Field(
+        default="wss://data-stream.binance.vision",
+        pattern=r"^wss?://",
+        description="Where Binance's public WebSocket is; the paths behind it are Binance's.",
+    )
+    kraken_push_url: str = Field(
+        default="wss://ws.kraken.com",
+        pattern=r"^wss?://",
+        description="Where Kraken's public WebSocket is; the paths behind it are Kraken's.",
+    )
     signal_timeframes: str = Field(
         default="1h",
         pattern=r"^(1m|15m|1h|4h|1d)(,(1m|15m|1h|4h|1d))*$",

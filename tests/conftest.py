@@ -21,6 +21,7 @@ CONTRACT = {
     "test_exchange_control",
     "test_hosts",
     "test_pool",
+    "test_push_keeper",
     "test_snapshots",
     "test_tables",
     "test_tables_like_moto",

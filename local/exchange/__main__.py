@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from local.exchange.application import SEED, exchange
+from local.exchange.limits import PING_AFTER_S, PONG_WITHIN_S
 
 
 def main() -> None:
@@ -22,7 +23,14 @@ def main() -> None:
     options = parser.parse_args()
     application = exchange(seed=options.seed, recordings=options.recordings, speed=options.speed)
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.run(application, host=options.host, port=options.port, access_log=False)
+        uvicorn.run(
+            application,
+            host=options.host,
+            port=options.port,
+            access_log=False,
+            ws_ping_interval=PING_AFTER_S,
+            ws_ping_timeout=PONG_WITHIN_S,
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """
 A simulated exchange over HTTP: one ASGI application that stands in for Binance, Kraken and gold-api.com.
 
-``/binance/api/v3/…``, ``/kraken/0/public/…`` and ``/gold-api/price/…`` answer as the hosts do, ``/control/…`` makes
-them fail (``local.exchange.control``). Every answer says what it is in the header ``X-Tickwire-Source``: ``simulated``
-or, from a recording, ``replay``. ``python -m local.exchange --port 8001`` serves it alone.
+``/binance/api/v3/…``, ``/kraken/0/public/…`` and ``/gold-api/price/…`` answer as the hosts do, and so do the WebSockets
+``/binance/stream?streams=…`` and ``/kraken/v2``; ``/control/…`` makes them fail (``local.exchange.control``). Every
+answer says what it is in the header ``X-Tickwire-Source``: ``simulated`` or, from a recording, ``replay``.
+``python -m local.exchange --port 8001`` serves it alone.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from local.exchange.binance import Binance
 from local.exchange.control import RETRY_AFTER, BadTrouble, Control, Trouble
 from local.exchange.gold import GoldApi
 from local.exchange.kraken import Kraken
+from local.exchange.limits import PING_AFTER_S, PONG_WITHIN_S
 from local.exchange.listings import BINANCE, KRAKEN, UNDERLYINGS, Listing
 from local.exchange.market import Market
 from local.exchange.price_path import Noise, PricePath
 from local.exchange.provider import HTML, JSON, Answer, Provider, Request, page
 from local.exchange.replay import Replay, read
+from local.exchange.sockets import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
     from pathlib import Path
 
     Scope = MutableMapping[str, Any]
@@ -58,11 +61,11 @@ class Exchange:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
-        if scope["type"] != "http":
-            raise ValueError(f"the simulated exchange speaks HTTP, not {scope['type']}")
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         name, _, rest = path.strip("/").partition("/")
-        if name == "control":
+        if scope["type"] == "websocket":
+            await self._serve(name, f"/{rest}", scope, receive, send)
+        elif name == "control":
             await self._send(await self._steer(scope["method"], rest, receive), send)
         elif name in self._providers:
             await self._answer(name, f"/{rest}", scope, send)
@@ -76,7 +79,7 @@ class Exchange:
         client = scope.get("client")
         request = Request(
             path=path,
-            query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+            query=_query(scope),
             client=client[0] if client else "",
             now=now,
             halted=dict.fromkeys(trouble.symbols, since),
@@ -96,6 +99,43 @@ class Exchange:
             computed = await asyncio.get_running_loop().run_in_executor(self._thread, provider.answer, request)
             answer = _spoilt(provider, trouble, computed)
         await self._send(answer, send, trouble)
+
+    async def _serve(self, name: str, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        provider = self._providers.get(name)
+        session = provider.session(path, _query(scope)) if provider is not None else None
+        trouble, _ = self._control.trouble(name, now=self._now())
+        if trouble.delay_s and trouble.push is None:
+            await asyncio.sleep(trouble.delay_s)
+        status = trouble.status if trouble.status not in {None, 200} else None
+        if provider is None or session is None or status is not None:
+            wait = RETRY_AFTER.get(status or 0) if trouble.retry_after is None else trouble.retry_after
+            headers = {"retry-after": str(wait)} if wait is not None else {}
+            await self._refuse(replace(page(status or 404, "Error"), headers=headers), send)
+            return
+        # In the emulator, where the gateway sends no pings, the socket itself stands here.
+        if (own := (scope.get("extensions") or {}).get("tickwire.socket")) is not None:
+            own["protocol"].ping_interval, own["protocol"].ping_timeout = PING_AFTER_S, PONG_WITHIN_S
+        await send({"type": "websocket.accept", "headers": [(SOURCE, self._source.encode())]})
+
+        async def compute(say: Callable[[], Sequence[str]]) -> Sequence[str]:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, say)
+
+        await serve(
+            session,
+            receive,
+            send,
+            trouble=lambda: self._control.trouble(name, now=self._now()),
+            now=self._now,
+            compute=compute,
+        )
+
+    async def _refuse(self, answer: Answer, send: Send) -> None:
+        """Answer a WebSocket's handshake with a status."""
+        headers = [(SOURCE, self._source.encode()), (b"content-type", answer.content_type.encode())]
+        headers += [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+        await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": answer.body})
 
     async def _steer(self, method: str, provider: str, receive: Receive) -> Answer:
         now = self._now()
@@ -200,6 +240,10 @@ def simulated_providers(seed: str) -> dict[str, Provider]:
         "kraken": Kraken(markets("kraken", KRAKEN)),
         "gold-api": GoldApi(paths),
     }
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    return dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
 
 def _spoilt(provider: Provider, trouble: Trouble, answer: Answer) -> Answer:

@@ -16,6 +16,7 @@ from local.exchange.binance_bodies import (
     ticker,
     trade_rows,
 )
+from local.exchange.binance_push import BinanceSession
 from local.exchange.binance_query import Fault, Query
 from local.exchange.limits import WEIGHT_LIMIT, WeightMeter
 from local.exchange.provider import Answer, Request, page
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from local.exchange.market import Market
+    from local.exchange.provider import Session
 
 _JSON = "application/json;charset=UTF-8"
 _MOST_TRADES = 1000
@@ -104,6 +106,14 @@ class Binance:
     def empty(self) -> bytes:
         """Return an object with nothing in it."""
         return b"{}"
+
+    def session(self, path: str, query: Mapping[str, str]) -> Session | None:
+        """Serve the combined streams at ``/stream`` and raw ones at ``/ws``."""
+        if path == "/stream":
+            return BinanceSession(query.get("streams", "").split("/"), self._markets, combined=True)
+        if path == "/ws" or path.startswith("/ws/"):
+            return BinanceSession(path.split("/")[2:], self._markets, combined=False)
+        return None
 
     def _ping(self, query: Query) -> tuple[int, Callable[[], str]]:
         query.only()

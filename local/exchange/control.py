@@ -29,13 +29,24 @@ object under status 200. ``empty_error``: its outer object with nothing in it un
 """
 
 
+Interruption = Literal["drop", "silence", "shutdown", "malformed"]
+"""
+How a WebSocket goes wrong.
+
+``drop``: it is closed, and so is every new one. ``silence``: it stays open, and nothing is said. ``shutdown``: those
+that are open are told that they will be ended, and are, ``delay_s`` (or five) seconds later; new ones are served.
+``malformed``: every message ends in its middle.
+"""
+
+
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """
     What is wrong with one provider.
 
     ``status`` answers everything with that status in the provider's own form, ``retry_after`` seconds being its
-    header. ``delay_s`` seconds pass before each answer. ``body`` spoils the body. ``symbols`` are halted: their prices
-    stay as they were when the trouble began. ``for_s`` seconds later all of it is over; without it, at DELETE.
+    header; new WebSockets are refused with it. ``delay_s`` seconds pass before each answer. ``body`` spoils the body,
+    ``push`` the WebSockets. ``symbols`` are halted: their prices stay as they were when the trouble began. ``for_s``
+    seconds later all of it is over; without it, at DELETE.
     """
 
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
@@ -43,6 +54,7 @@ class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     for_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     body: Manner | None = None
+    push: Interruption | None = None
     symbols: tuple[str, ...] = ()
 
 

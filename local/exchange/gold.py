@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from local.exchange.price_path import PricePath
+    from local.exchange.provider import Session
 
 PERIOD_MS = 30_000
 """Prices change this often: "Please cache the response for 30 seconds" (gold-api.com/llms.txt)."""
@@ -63,6 +64,11 @@ class GoldApi:
     def empty(self) -> bytes:
         """Return an object with nothing in it."""
         return b"{}"
+
+    def session(self, path: str, query: Mapping[str, str]) -> Session | None:
+        """Return nothing: gold-api has no WebSocket."""
+        del path, query
+        return None
 
     def _dollars(self, name: str, at: int) -> float:
         return UNDERLYINGS[name].base * exp(self._paths[name].at(at // 1000))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from local.exchange.kraken_push import KrakenSession, Pushed
 from local.exchange.limits import CallPacer
 from local.exchange.listings import LISTED_AT
 from local.exchange.price_path import DAY
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from local.exchange.market import Candle, Market
+    from local.exchange.provider import Session
     from local.exchange.trades import Trade
 
 INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
@@ -82,6 +85,9 @@ class Kraken:
         self._altnames = {
             alias: altname for altname, pair in _PAIRS.items() for alias in (altname, pair.name, pair.wsname)
         }
+        self._pushed = {
+            _socket_name(_PAIRS[altname]): Pushed(altname, partial(self._row_of, altname)) for altname in markets
+        }
         self._calls = {
             "Time": self._time,
             "AssetPairs": self._asset_pairs,
@@ -117,6 +123,11 @@ class Kraken:
     def empty(self) -> bytes:
         """Return the outer object without a result."""
         return b'{"error":[]}'
+
+    def session(self, path: str, query: Mapping[str, str]) -> Session | None:
+        """Serve version 2 of the WebSocket at ``/v2``."""
+        del query
+        return KrakenSession(self._pushed) if path == "/v2" else None
 
     @staticmethod
     def _rate_limited() -> bytes:
@@ -214,6 +225,20 @@ class Kraken:
             f'"o":{price(today.open)}}}'
         )
 
+    def _row_of(self, altname: str, now: int) -> str:
+        """Write a pair's ticker for the WebSocket: the same figures, as numbers, and the change of a day."""
+        market = self._markets[altname]
+        row = json.loads(self._ticker_of(altname, now))
+        decimals, end = market.listing.decimals, market.settled(now)
+        before = market.candle(end - DAY, end).open
+        change = market.trades(end - market.listing.leaf)[-1].price - before
+        return (
+            f'{{"symbol":"{_socket_name(_PAIRS[altname])}","bid":{row["b"][0]},"bid_qty":{row["b"][2]},'
+            f'"ask":{row["a"][0]},"ask_qty":{row["a"][2]},"last":{row["c"][0]},"volume":{row["v"][1]},'
+            f'"vwap":{row["p"][1]},"low":{row["l"][1]},"high":{row["h"][1]},'
+            f'"change":{decimal(change, decimals, decimals)},"change_pct":{change * 100 / before:.2f}}}'
+        )
+
     def _ohlc(self, request: Request) -> str:
         altname = self._one(request)
         market = self._markets[altname]
@@ -264,6 +289,10 @@ class Kraken:
         moment = f"{trade.at // 1_000_000}.{trade.at % 1_000_000:06}"
         kind = "l" if trade.id % 3 else "m"
         return f'["{price}","{volume}",{moment},"{"b" if trade.bought else "s"}","{kind}","",{trade.id}]'
+
+
+def _socket_name(pair: _Pair) -> str:
+    return pair.wsname.replace("XBT", "BTC").replace("XDG", "DOGE")
 
 
 def _refuse(error: str) -> Answer:

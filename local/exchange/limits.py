@@ -18,6 +18,15 @@ KRAKEN_BURST = 15
 KRAKEN_CALLS_A_SECOND = 1.0
 """Kraken publishes no limit for public calls; its clients pace themselves at about one a second."""
 
+MESSAGES_A_SECOND = 5
+"""Binance: so many messages a second a WebSocket may send (web-socket-streams.md)."""
+
+SOCKET_LIFE_MS = 24 * 3_600_000
+"""Binance: a WebSocket is valid for so long; Kraken's has no documented end, and gets the same one here."""
+
+PING_AFTER_S, PONG_WITHIN_S = 20.0, 60.0
+"""Binance: how often a WebSocket gets a ping, and how long its pong may take."""
+
 _MINUTE_MS = 60_000
 
 

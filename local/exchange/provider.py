@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
 JSON = "application/json"
 HTML = "text/html"
@@ -42,6 +43,39 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Hangup(Exception):
+    """A WebSocket that the provider ends, with the close code and reason that it gives."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class Session(Protocol):
+    """One WebSocket of a provider's, without the socket; times are epoch milliseconds."""
+
+    def opened(self, *, now: int) -> Sequence[str]:
+        """Return what the provider says at once."""
+        ...
+
+    def received(self, text: str, *, now: int) -> Sequence[str]:
+        """Return what it answers to a message; raise ``Hangup`` if it has had enough."""
+        ...
+
+    def due(self, *, now: int, halted: Collection[str]) -> Sequence[str]:
+        """Return what it has to say by now; nothing about the ``halted`` symbols."""
+        ...
+
+    def due_at(self) -> int:
+        """Return when it has something to say again."""
+        ...
+
+    def farewell(self, *, now: int) -> str:
+        """Return how it announces that this connection will be ended."""
+        ...
+
+
 class Provider(Protocol):
     """One host that the exchange stands in for."""
 
@@ -61,6 +95,10 @@ class Provider(Protocol):
         """Return the provider's outer object with nothing in it."""
         ...
 
+    def session(self, path: str, query: Mapping[str, str]) -> Session | None:
+        """Return what serves a WebSocket at this path of the provider's, None where it has none."""
+        ...
+
 
 def page(status: int, title: str) -> Answer:
     """Return a web page where JSON is expected, as firewalls and load balancers do."""
@@ -75,3 +113,12 @@ def decimal(value: int, places: int, shown: int) -> str:
     whole = len(digits) - places
     text = f"{sign}{digits[:whole]}.{digits[whole:]}{'0' * (shown - places)}"
     return text.rstrip(".")
+
+
+def phase(symbol: str) -> int:
+    """
+    Return at which millisecond of each second a symbol's state is pushed.
+
+    It is in the second half, so that who looks when a second begins, as ticks do, always finds something young.
+    """
+    return 500 + crc32(symbol.encode()) % 450

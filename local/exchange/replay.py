@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from local.exchange.provider import JSON, Answer, Provider, Request
+from local.exchange.provider import JSON, Answer, Provider, Request, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -133,6 +133,11 @@ class Replay:
     def empty(self) -> bytes:
         """Return the provider's empty object."""
         return self._real.empty()
+
+    def session(self, path: str, query: Mapping[str, str]) -> Session | None:
+        """Return nothing: a recording has answers, and whoever would rather listen has to ask."""
+        del path, query
+        return None
 
 
 def _key(path: str, query: Mapping[str, str]) -> object:

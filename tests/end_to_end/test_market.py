@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -140,3 +141,13 @@ def test_unsubscribed_means_silence(watched):
 def test_our_own_template_allows_all_that_our_own_functions_do(emulator, watched):
     assert watched.plain.ticks
     assert "is not authorized to perform" not in emulator.output
+
+
+async def test_a_scheduler_that_listens_hears_both_exchanges(emulator, run):
+    scheduler = run("-m", "scheduler", "--push", "--streams", "market", environment=emulator.ready["environment"])
+    ends = time.monotonic() + 30
+    while not {"listening to binance", "listening to kraken"} <= set(scheduler.lines):
+        assert time.monotonic() < ends, scheduler.output
+        await asyncio.sleep(0.1)
+    assert scheduler.stop() < 2
+    assert scheduler.process.returncode == 0

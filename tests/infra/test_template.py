@@ -205,4 +205,6 @@ def test_the_emulator_learns_what_only_this_system_has(stack, infra):
         "binary": "/ws/trading/binary/stream",
     }
     tick = stack.functions["TickFunction"].environment
-    assert all(tick[variable].startswith("https://") for variable in stack.own.providers)
+    assert all(
+        tick[variable].startswith("wss://" if "PUSH" in variable else "https://") for variable in stack.own.providers
+    )

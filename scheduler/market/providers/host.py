@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from scheduler.clock import epoch_ms
-from scheduler.errors import ProviderFault, RateLimited, Refused, Unavailable, UnknownInstrument, Unreachable
+from scheduler.errors import Banned, ProviderFault, RateLimited, Refused, Unavailable, UnknownInstrument, Unreachable
 from scheduler.market.breaker import Breaker
 from scheduler.market.providers import USER_AGENT
 
@@ -36,16 +36,39 @@ LONGEST_MS: Final = 7 * 86_400_000
 """No Retry-After is believed beyond this, in milliseconds; the longest documented ban is Binance's three days."""
 
 _SOURCE: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_TEAPOT: Final = 418
+TEAPOT: Final = 418
+"""The status of Binance's bans."""
+
 _REASON: Final = 200
 
 logger = logging.getLogger(__name__)
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
-    # httpx would read the whole list anew for each client, 20 ms each.
+def certificates() -> ssl.SSLContext:
+    """Give the authorities that providers are believed by; httpx would read them anew for each client, 20 ms each."""
     return httpx.create_ssl_context()
+
+
+def read_retry_after(text: str, otherwise_ms: int, *, now: int) -> int:
+    """
+    Tell from when on to ask again, epoch milliseconds, by a header Retry-After, or ``otherwise_ms`` from now.
+
+    The header has seconds or a date, because the edge before a provider may send either.
+    """
+    if text.isdecimal():
+        return now + min(1000 * int(text), LONGEST_MS)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return now + otherwise_ms
+    return min(int(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000), now + LONGEST_MS)
+
+
+def read_source(headers: Mapping[str, str], name: str) -> str:
+    """Tell who answered for the provider ``name``: a stand-in says its own name in a header."""
+    named = headers.get("X-Tickwire-Source", "")
+    return named if _SOURCE.fullmatch(named) else name
 
 
 class Host:
@@ -90,7 +113,7 @@ class Host:
                 limits=httpx.Limits(max_connections=10, keepalive_expiry=60.0),
                 # As in the hub's pool: the environment's proxy leads out to https; plain http is a stand-in nearby.
                 trust_env=self._url.startswith("https://"),
-                verify=_certificates(),
+                verify=certificates(),
                 transport=self._transport,
             )
             self._opened = loop, client
@@ -146,8 +169,8 @@ class Host:
         status, reason = response.status_code, self._reason(response)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return self._stop(RateLimited(self.name, reason, retry_at=self._retry_at(response, LIMITED_MS)))
-        if status == _TEAPOT:
-            return self._stop(RateLimited(self.name, reason, retry_at=self._retry_at(response, REFUSED_MS)))
+        if status == TEAPOT:
+            return self._stop(Banned(self.name, reason, retry_at=self._retry_at(response, REFUSED_MS)))
         if status in {HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS, HTTPStatus.FORBIDDEN}:
             return self._stop(Refused(self.name, reason, retry_at=self._retry_at(response, REFUSED_MS)))
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -170,20 +193,10 @@ class Host:
         return f"{response.status_code} {str(told)[:_REASON]}".rstrip()
 
     def _retry_at(self, response: httpx.Response, otherwise_ms: int) -> int:
-        """Read Retry-After: seconds or a date, because the edge before a provider may send either."""
-        text, now = response.headers.get("Retry-After", ""), self._now()
-        if text.isdecimal():
-            return now + min(1000 * int(text), LONGEST_MS)
-        try:
-            at = parsedate_to_datetime(text)
-        except ValueError:
-            return now + otherwise_ms
-        return min(int(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000), now + LONGEST_MS)
+        return read_retry_after(response.headers.get("Retry-After", ""), otherwise_ms, now=self._now())
 
     def _source(self, response: httpx.Response) -> str:
-        """Tell who answered: a stand-in for the provider says its own name in a header."""
-        named = response.headers.get("X-Tickwire-Source", "")
-        return named if _SOURCE.fullmatch(named) else self.name
+        return read_source(response.headers, self.name)
 
     def _trusted(self, symbols: Iterable[str]) -> list[str]:
         """Choose the symbols that the provider knows, as far as we know."""

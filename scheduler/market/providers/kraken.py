@@ -116,11 +116,31 @@ class Kraken(KrakenHost):
             if altname is None:
                 continue
             try:
-                quote = _quote(wanted[altname], _ticker.decode(row), source=source, now=now)
+                bid, ask, last = _prices(_ticker.decode(row))
             except ValueError as error:  # msgspec's errors are ValueErrors
                 faults.append(MalformedAnswer(self.name, f"{altname} cannot be read: {error}"))
             else:
-                found[quote.symbol] = self._days.compare(altname, quote)
+                quote = self.complete(wanted[altname], bid=bid, ask=ask, last=last, source=source, at=now)
+                found[quote.symbol] = quote
+
+    def complete(
+        self, instrument: Instrument, *, bid: str | None, ask: str | None, last: str | None, source: str, at: int
+    ) -> Quote:
+        """
+        Make a quote of a pair's prices, compared with those of the day before as far as they are known.
+
+        Args:
+            instrument: Which.
+            bid: The best one.
+            ask: The best one.
+            last: The last trade's; of currencies and metals the middle of bid and ask is taken instead.
+            source: Who says so.
+            at: When it came, epoch milliseconds.
+        """
+        if instrument.kind != "crypto":
+            last = middle([bid, ask]) if bid and ask else None
+        quote = Quote(instrument.symbol, last, bid=bid, ask=ask, change_pct=None, ts=at, source=source, answered_at=at)
+        return self._days.compare(instrument.sources[self.name], quote)
 
     async def _ask_for_the_day_before(self, names: Mapping[str, str], wanted: Mapping[str, Instrument]) -> None:
         """
@@ -144,16 +164,13 @@ class Kraken(KrakenHost):
             logger.info("kraken did not say within %.1f s what pairs cost a day ago", PATIENCE)
 
 
-def _quote(instrument: Instrument, row: _Ticker, *, source: str, now: int) -> Quote:
+def _prices(row: _Ticker) -> tuple[str | None, str | None, str | None]:
     """
-    Make a quote of a pair's entry.
+    Read bid, ask and last trade of a pair's entry.
 
     Raises:
         ValueError: It has something else than prices.
     """
     if not (row.a and row.b and row.c):
         raise ValueError("an empty side")
-    bid, ask, last = price(row.b[0]), price(row.a[0]), price(row.c[0])
-    if instrument.kind != "crypto":
-        last = middle([bid, ask]) if bid and ask else None
-    return Quote(instrument.symbol, last, bid=bid, ask=ask, change_pct=None, ts=now, source=source, answered_at=now)
+    return price(row.b[0]), price(row.a[0]), price(row.c[0])

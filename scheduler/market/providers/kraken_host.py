@@ -37,7 +37,10 @@ class _Answer(msgspec.Struct):
 
 
 class _Pair(msgspec.Struct):
+    """What is used of a pair: its name in queries, and, if it is on the WebSocket, there (of version 1)."""
+
     altname: str
+    wsname: str = ""
 
 
 _answer = msgspec.json.Decoder(_Answer)
@@ -48,8 +51,8 @@ class KrakenHost(Host):
     """A caller of Kraken's REST API, to be built on."""
 
     name = "kraken"
-    # Kraken's own name by altname, and when that was read.
-    _listed: Mapping[str, str] = MappingProxyType({})
+    # Kraken's own name and its pair by altname, and when that was read.
+    _listed: Mapping[str, tuple[str, _Pair]] = MappingProxyType({})
     _listed_at: int | None = None
 
     async def _ask(
@@ -82,15 +85,29 @@ class KrakenHost(Host):
         Raises:
             ProviderFault: The list cannot be had.
         """
+        await self._list()
+        return {self._listed[altname][0]: altname for altname in altnames if altname in self._listed}
+
+    async def socket_names(self, altnames: Iterable[str]) -> dict[str, str]:
+        """
+        Lead from ``altnames`` to the names of the pairs that can be listened to ("XBT/USD").
+
+        Raises:
+            ProviderFault: The list cannot be had.
+        """
+        await self._list()
+        pairs = {altname: self._listed[altname][1] for altname in altnames if altname in self._listed}
+        return {altname: pair.wsname for altname, pair in pairs.items() if pair.wsname}
+
+    async def _list(self) -> None:
         now = self._now()
         if self._listed_at is None or now - self._listed_at >= LISTED_FOR_MS:
             result, _ = await self._ask("AssetPairs")
             try:
-                self._listed = {pair.altname: name for name, pair in _pairs.decode(result).items()}
+                self._listed = {pair.altname: (name, pair) for name, pair in _pairs.decode(result).items()}
             except msgspec.DecodeError as error:
                 raise MalformedAnswer(self.name, f"the list of pairs cannot be read: {error}") from error
             self._listed_at = now
-        return {self._listed[altname]: altname for altname in altnames if altname in self._listed}
 
     def _read_error(self, errors: str) -> ProviderFault:
         if "Rate limit" in errors or "Too many requests" in errors or "lockout" in errors:

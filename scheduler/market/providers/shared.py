@@ -29,6 +29,10 @@ def quoting(settings: SchedulerSettings) -> list[Provider]:
         kraken(settings.kraken_url),
         gold_api(settings.gold_api_url),
     ]
+    if settings.push:
+        from scheduler.market.push.shared import pushing  # noqa: PLC0415 - its library is loaded only where it is used
+
+        providers[:2] = pushing(settings)
     if settings.swissquote:
         providers.append(swissquote(settings.swissquote_url))
     return providers
