@@ -6,8 +6,7 @@ What can go wrong in the scheduler, by whose fault it is.
     SchedulerError
     ├── SettingFault            the deployment's: a setting is missing or unusable; the process ends with exit code 2
     └── ProviderFault           a provider's: the last good values stay, and grow stale
-        ├── RateLimited         429, or the documented weight nearly used: no call before ``retry_at``
-        │   └── Banned          418: the same, of any kind
+        ├── RateLimited         429 or 418, or the documented weight nearly used: no call before ``retry_at``
         ├── Refused             451 or 403: this place or this caller is not served; no call before ``retry_at``
         ├── Unreachable         no connection, or no whole answer in time
         ├── Unavailable         a 5xx: the provider says that the fault is its own
@@ -45,10 +44,6 @@ class ProviderFault(SchedulerError):
 
 class RateLimited(ProviderFault):
     """Too many calls."""
-
-
-class Banned(RateLimited):
-    """Too many calls for so long that the provider wants nothing of this address any more."""
 
 
 class Refused(ProviderFault):

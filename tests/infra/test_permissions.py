@@ -54,8 +54,13 @@ ACTIONS = {
 #: Methods of a client that call nobody.
 SILENT = {"close", "get_paginator"}
 #: What has the name of a port's method and is none.
-_CLOSED = ("candle", "composer", "one", "provider", "row", "self._provider", "self._reference", "self._runner")
-OTHERWISE = {f"{receiver}.close" for receiver in _CLOSED}
+OTHERWISE = {
+    f"{receiver}.close"
+    for receiver in (
+        *("candle", "composer", "connection", "one", "provider", "row"),
+        *("self._keeper", "self._provider", "self._reference", "self._rest", "self._runner"),
+    )
+}
 
 
 def calls_in(tree: ast.AST) -> list[ast.Call]:

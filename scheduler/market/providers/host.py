@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from scheduler.clock import epoch_ms
-from scheduler.errors import Banned, ProviderFault, RateLimited, Refused, Unavailable, UnknownInstrument, Unreachable
+from scheduler.errors import ProviderFault, RateLimited, Refused, Unavailable, UnknownInstrument, Unreachable
 from scheduler.market.breaker import Breaker
 from scheduler.market.providers import USER_AGENT
 
@@ -170,7 +170,7 @@ class Host:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return self._stop(RateLimited(self.name, reason, retry_at=self._retry_at(response, LIMITED_MS)))
         if status == TEAPOT:
-            return self._stop(Banned(self.name, reason, retry_at=self._retry_at(response, REFUSED_MS)))
+            return self._stop(RateLimited(self.name, reason, retry_at=self._retry_at(response, REFUSED_MS)))
         if status in {HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS, HTTPStatus.FORBIDDEN}:
             return self._stop(Refused(self.name, reason, retry_at=self._retry_at(response, REFUSED_MS)))
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

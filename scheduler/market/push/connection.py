@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from scheduler.errors import Banned, ProviderFault, RateLimited, Refused, Unavailable, Unreachable
+from scheduler.errors import ProviderFault, RateLimited, Refused, Unavailable, Unreachable
 from scheduler.market.providers import USER_AGENT
 from scheduler.market.providers.host import (
     LIMITED_MS,
@@ -49,7 +49,10 @@ class Patience(NamedTuple):
 
 class Connection:
     """
-    One connection; ``run`` is its whole life.
+    One connection, from the beginning to its ``fault``, or ``close``.
+
+    It ``is_heard`` once there was anything about a price, ``is_leaving`` when another one is to take its place;
+    ``is_ban`` says that the fault is a ban of this address. ``source`` is who is at the other end.
 
     Args:
         name: The provider's.
@@ -74,6 +77,7 @@ class Connection:
         self.source = name
         self.is_heard = False
         self.is_leaving = False
+        self.is_ban = False
         self.fault: ProviderFault | None = None
         self._name = name
         self._url = url
@@ -159,7 +163,8 @@ class Connection:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return RateLimited(self._name, reason, retry_at=read_retry_after(text, LIMITED_MS, now=now))
         if status == TEAPOT:
-            return Banned(self._name, reason, retry_at=read_retry_after(text, REFUSED_MS, now=now))
+            self.is_ban = True
+            return RateLimited(self._name, reason, retry_at=read_retry_after(text, REFUSED_MS, now=now))
         if status in {HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS, HTTPStatus.FORBIDDEN}:
             return Refused(self._name, reason, retry_at=read_retry_after(text, REFUSED_MS, now=now))
         return Unavailable(self._name, reason)

@@ -8,7 +8,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from scheduler.clock import epoch_ms
-from scheduler.errors import Banned, ProviderFault
+from scheduler.errors import ProviderFault
 from scheduler.market.push.connection import Connection, Patience
 from scheduler.market.token_bucket import TokenBucket
 
@@ -168,6 +168,8 @@ class Keeper:
             await self._until(lambda: connection.is_leaving or connection.fault is not None)
         if connection.fault is not None:
             self._note(connection.fault)
+            if connection.is_ban:
+                self._breaker.open(connection.fault)
         self._connections = [one for one in self._connections if one.fault is None]
 
     async def _hand_over(self, before: Sequence[Connection]) -> None:
@@ -188,5 +190,3 @@ class Keeper:
         self._failures += 1
         self._faults.append(fault)
         self._shut_until = max(self._shut_until, fault.retry_at or 0)
-        if isinstance(fault, Banned):
-            self._breaker.open(fault)

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.server import serve
 
 from scheduler.clock import epoch_ms
-from scheduler.errors import Banned, MalformedAnswer, RateLimited, Refused, Unavailable, Unreachable
+from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, Unreachable
 from scheduler.market.breaker import Breaker
 from scheduler.market.push.binance import BinanceListening
 from scheduler.market.push.connection import Patience
@@ -226,7 +226,7 @@ async def test_other_instruments_are_subscribed_by_another_socket():
         (429, {}, RateLimited, 60),
         (451, {}, Refused, 3_600),
         (403, {}, Refused, 3_600),
-        (418, {"Retry-After": "120"}, Banned, 120),
+        (418, {"Retry-After": "120"}, RateLimited, 120),
     ],
 )
 async def test_a_refused_handshake_is_not_repeated_before_its_time(status, headers, kind, wait_s):
@@ -242,7 +242,7 @@ async def test_a_refused_handshake_is_not_repeated_before_its_time(status, heade
         await asyncio.sleep(0.15)
         assert host.paths == []
     # Only a ban is about calls, too: all else leaves the provider to be asked over HTTP.
-    assert (breaker.fault is fault) == (kind is Banned)
+    assert (breaker.fault is fault) == (status == 418)
 
 
 async def test_other_refusals_are_tried_again_after_a_pause():
