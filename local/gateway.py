@@ -25,14 +25,15 @@ from local.rules.alarms import Alarms
 from local.rules.calls import Call, Calls
 from local.rules.effects import Accept, Close, Effect, Fault, Log, Refusal, Refuse, Send
 from local.rules.ids import Ids
-from local.rules.integrations import render
-from local.rules.models import obeys
+from local.rules.mappings import NotTaken, ask, mapped_response, obeys_its_model
 from local.rules.proxy import read_answer, subprotocol_of
 from local.rules.selection import compile_selection
 from local.rules.throttling import Throttles
-from local.stack import LambdaIntegration, MockIntegration, UnsupportedIntegration
+from local.stack import CustomIntegration, LambdaIntegration, MockIntegration, UnsupportedIntegration
+from local.velocity.variables import variables_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from random import Random
 
     from local.rules.admission import Verify
@@ -136,8 +137,11 @@ class Gateway:
         integration = route.integration
         if integration is None:
             return self._accept(connection_id, None, now)
-        if isinstance(integration, MockIntegration):
-            return self._decide(connection_id, integration.status, None, now)
+        if isinstance(integration, MockIntegration | CustomIntegration):
+            context = context_of(
+                caller, route_key="$connect", kind="CONNECT", request_id=upgrade.request_id, now=upgrade.at
+            )
+            return self._transformed("connect", caller, route, "", context, now)
         if not isinstance(integration, LambdaIntegration):
             return self._start("connect", caller, route, b"", upgrade.request_id, now)
         known = caller.authorizer
@@ -206,25 +210,11 @@ class Gateway:
                 now=now,
             )
             return self._start("message", connection.caller, route, event, request_id, now)
-        if isinstance(integration, MockIntegration):
-            return self._mock(connection, route, integration, message, request_id, now)
-        return self._start("message", connection.caller, route, message.encode(), request_id, now)
-
-    def _mock(
-        self,
-        connection: _Connection,
-        route: Route,
-        integration: MockIntegration,
-        message: str,
-        request_id: str,
-        now: float,
-    ) -> list[Effect]:
-        connection_id = connection.caller.connection_id
+        if not isinstance(integration, MockIntegration | CustomIntegration):
+            return self._start("message", connection.caller, route, message.encode(), request_id, now)
         message_id = self._ids.message(now, connection.host)
-        if route.model is not None and not obeys(message, route.model):
+        if not obeys_its_model(message, route):
             return [Send(connection_id, answers.bad_request_frame(connection_id, message_id))]
-        if not route.two_way or not integration.response:
-            return []
         context = context_of(
             connection.caller,
             route_key=route.key,
@@ -233,7 +223,45 @@ class Gateway:
             now=now,
             message_id=message_id,
         )
-        return self._send(connection_id, render(integration.response, context).encode(), now)
+        return self._transformed("message", connection.caller, route, message, context, now)
+
+    def _transformed(
+        self,
+        kind: Literal["connect", "message"],
+        caller: Caller,
+        route: Route,
+        message: str,
+        context: dict[str, Any],
+        now: float,
+    ) -> list[Effect]:
+        """Run an integration whose templates make what is asked of it."""
+        integration = route.integration
+        request_id = context["requestId"]
+        variables = variables_of(context=context, stage=self.api.stage.variables)
+        call = Call(kind, caller.connection_id, route, request_id, variables)
+        if not isinstance(integration, MockIntegration | CustomIntegration):
+            raise TypeError(f"{integration!r} has no templates")
+        asked = ask(integration, message, variables)
+        if asked.fault:
+            said = Log(f"route {route.key}: {asked.reason}")
+            return [*self._without_answer(call, "missing", b"", asked.fault), said]
+        if asked.status is not None:
+            return self._replied(call, asked.status, b"", now)
+        return self._start(kind, caller, route, asked.payload, request_id, now, variables)
+
+    def _replied(self, call: Call, status: int, payload: bytes, now: float) -> list[Effect]:
+        """Take the answer of an HTTP backend, or of one behind templates."""
+        if call.kind == "connect":
+            return self._decide(call.connection_id, status, None, now)
+        if not call.route.two_way:
+            return []
+        integration = call.route.integration
+        if isinstance(integration, MockIntegration | CustomIntegration):
+            try:
+                payload = mapped_response(status, payload, integration.responses, call.variables or {})
+            except NotTaken as fault:
+                return self._without_answer(call, "missing", b"", str(fault))
+        return self._send(call.connection_id, payload, now) if payload else []
 
     def pinged(self, connection_id: str, now: float) -> None:
         """Take note of a client's ping frame."""
@@ -256,6 +284,8 @@ class Gateway:
             return []
         if waiting.kind == "authorize":
             return self._authorized(waiting, payload, now)
+        if isinstance(waiting.route.integration, CustomIntegration):
+            return self._replied(waiting, 200, payload, now)
         answer = read_answer(payload)
         if waiting.kind == "connect":
             return self._connect_answered(waiting, answer, now)
@@ -293,11 +323,7 @@ class Gateway:
         waiting = self._calls.take(invocation)
         if waiting is None or waiting.connection_id not in self._connections:
             return []
-        if waiting.kind == "connect":
-            return self._decide(waiting.connection_id, status, None, now)
-        if not waiting.route.two_way or not body:
-            return []
-        return self._send(waiting.connection_id, body, now)
+        return self._replied(waiting, status, body, now)
 
     def failed(self, invocation: int, fault: Fault, now: float, payload: bytes = b"") -> list[Effect]:  # noqa: ARG002 # every input has its instant
         """
@@ -310,11 +336,11 @@ class Gateway:
             return []
         return self._without_answer(waiting, fault, payload)
 
-    def _without_answer(self, waiting: Call, fault: Fault, payload: bytes) -> list[Effect]:
+    def _without_answer(self, waiting: Call, fault: Fault, payload: bytes, said: str = "") -> list[Effect]:
         if waiting.kind == "authorize":
             refusal = self._admission.fault(payload) if fault == "error" else SERVER_ERROR
             return self._refuse(waiting.connection_id, refusal)
-        text = answers.TIMED_OUT if fault == "timeout" else answers.SERVER_ERROR
+        text = said or (answers.TIMED_OUT if fault == "timeout" else answers.SERVER_ERROR)
         if waiting.kind == "connect":
             status = {"error": 502, "missing": 500, "timeout": self.choices.connect_timeout_status}[fault]
             return self._refuse(waiting.connection_id, Refusal(status, text, SERVER_ERROR.error))
@@ -328,13 +354,13 @@ class Gateway:
         event: bytes,
         request_id: str,
         now: float,
+        variables: Mapping[str, Any] | None = None,
     ) -> list[Effect]:
         """Run a route's integration; ``event`` is the message itself where that is no function."""
         connection_id = caller.connection_id
         upgrade = self._connections[connection_id].upgrade
-        started = self._calls.start(
-            kind, caller, route, event, request_id, now, handshake=upgrade.handshake if upgrade is not None else None
-        )
+        shaken = upgrade.handshake if upgrade is not None else None
+        started = self._calls.start(kind, caller, route, event, request_id, now, handshake=shaken, variables=variables)
         if started is not None:
             return [started]
         integration = route.integration
@@ -366,7 +392,21 @@ class Gateway:
         if route is None:
             return []
         request_id = self._ids.request(now)
-        event = disconnect_event(connection.caller, code=code, reason=reason, request_id=request_id, now=now)
+        if isinstance(route.integration, CustomIntegration):
+            context = context_of(
+                connection.caller,
+                route_key="$disconnect",
+                kind="DISCONNECT",
+                request_id=request_id,
+                now=now,
+                closed=(code, reason),
+            )
+            asked = ask(route.integration, "", variables_of(context=context, stage=self.api.stage.variables))
+            if asked.fault:
+                return [Log(f"route $disconnect: {asked.reason}")]
+            event = asked.payload
+        else:
+            event = disconnect_event(connection.caller, code=code, reason=reason, request_id=request_id, now=now)
         told = self._calls.tell(connection.caller, route, event, request_id, now)
         return [] if told is None else [told]
 

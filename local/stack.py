@@ -41,21 +41,63 @@ class LambdaIntegration:
 
 
 @dataclass(frozen=True, slots=True)
-class MockIntegration:
-    """A MOCK integration: ``status`` by its request template, ``response`` the template of what it answers."""
+class Templates:
+    """
+    Mapping templates by the keys that ``selection``, a selection expression, picks from.
 
-    status: int = 200
-    response: str | None = None
+    ``passthrough`` says what becomes of a payload for which there is none: it passes (``WHEN_NO_MATCH``), it passes if
+    there are no templates at all (``WHEN_NO_TEMPLATES``), or it is refused (``NEVER``).
+    """
+
+    by_key: Mapping[str, str] = field(default_factory=dict)
+    selection: str = r"\$default"
+    passthrough: str = "WHEN_NO_MATCH"
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationResponse:
+    """What becomes of a backend's answer; ``key`` is ``$default``, or the pattern of a status between slashes."""
+
+    key: str = "$default"
+    templates: Templates = field(default_factory=Templates)
+    conversion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MockIntegration:
+    """A MOCK integration: the template for what is asked gives a ``statusCode``, which picks what is answered."""
+
+    requests: Templates = field(default_factory=Templates)
+    responses: tuple[IntegrationResponse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HttpIntegration:
-    """An HTTP_PROXY integration; ``parameters`` are its RequestParameters, ``timeout`` seconds (at most 29)."""
+    """
+    An HTTP backend; ``parameters`` are the integration's RequestParameters, ``timeout`` seconds (at most 29).
+
+    HTTP_PROXY ``forwards`` a handshake's own headers and query, HTTP does not.
+    """
 
     url: str
     method: str = "POST"
     parameters: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 29.0
+    forwards: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CustomIntegration:
+    """
+    An AWS integration of a function, or an HTTP one: templates make the payload, and the answer.
+
+    ``conversion`` is the ContentHandlingStrategy of what is asked.
+    """
+
+    backend: LambdaIntegration | HttpIntegration
+    requests: Templates = field(default_factory=Templates)
+    responses: tuple[IntegrationResponse, ...] = ()
+    conversion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +126,7 @@ class ApiKey:
     throttle: Throttle | None = None
 
 
-Integration = LambdaIntegration | MockIntegration | HttpIntegration | UnsupportedIntegration
+Integration = LambdaIntegration | MockIntegration | HttpIntegration | CustomIntegration | UnsupportedIntegration
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +134,8 @@ class Route:
     """
     What one route key leads to. Without an integration ``$connect`` and ``$disconnect`` simply succeed.
 
-    ``model`` is the JSON schema that a message must obey; the gateway looks at it before MOCK integrations only.
+    ``models`` are JSON schemas by the keys that ``model_selection`` picks from; a message must obey the one it picks.
+    The gateway looks at them before non-proxy integrations only.
     """
 
     key: str
@@ -100,7 +143,8 @@ class Route:
     two_way: bool = False
     authorizer: Authorizer | Literal["AWS_IAM"] | None = None
     api_key_required: bool = False
-    model: Mapping[str, Any] | None = None
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    model_selection: str = r"\$default"
 
 
 @dataclass(frozen=True, slots=True)

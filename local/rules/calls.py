@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from local.events import context_of
 from local.rules.alarms import Patience
 from local.rules.effects import Fetch, Invoke
 from local.rules.integrations import request_of
-from local.stack import Authorizer, HttpIntegration, LambdaIntegration
+from local.stack import Authorizer, CustomIntegration, HttpIntegration, LambdaIntegration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,12 +24,17 @@ _KINDS = {"$connect": "CONNECT", "$disconnect": "DISCONNECT"}
 
 @dataclass(slots=True)
 class Call:
-    """One of them; ``request_id`` is what an error frame tells the client."""
+    """
+    One of them; ``request_id`` is what an error frame tells the client.
+
+    ``variables`` are those of the mapping templates, where the integration has such.
+    """
 
     kind: Literal["authorize", "connect", "message"]
     connection_id: str
     route: Route
     request_id: str
+    variables: Mapping[str, Any] | None = None
 
 
 class Calls:
@@ -60,28 +65,30 @@ class Calls:
         request_id: str,
         now: float,
         handshake: Handshake | None = None,
+        variables: Mapping[str, Any] | None = None,
     ) -> Invoke | Fetch | None:
         """
         Run a route's integration; ``None`` where the emulator has none like it.
 
         ``event`` is for a function; an HTTP backend gets the message itself there, and the ``handshake``'s headers.
         """
-        integration = route.integration
-        if not isinstance(integration, LambdaIntegration | HttpIntegration):
+        integration = _backend_of(route)
+        if integration is None:
             return None
-        number = self._add(Call(kind, caller.connection_id, route, request_id))
+        number = self._add(Call(kind, caller.connection_id, route, request_id, variables))
         self._patience.expect(number, min(integration.timeout, self._longest), now)
         if isinstance(integration, LambdaIntegration):
             return Invoke(number, integration.function, event, route.key, caller.connection_id)
         return self._fetch(number, caller, route.key, integration, event, request_id, now, handshake)
 
     def tell(self, caller: Caller, route: Route, event: bytes, request_id: str, now: float) -> Invoke | Fetch | None:
-        """Run an integration whose answer nobody sees."""
-        integration = route.integration
+        """Run an integration whose answer nobody sees; an HTTP backend gets an ``event`` that a template made."""
+        integration = _backend_of(route)
         if isinstance(integration, LambdaIntegration):
             return Invoke(_NOBODY, integration.function, event, route.key, caller.connection_id)
         if isinstance(integration, HttpIntegration):
-            return self._fetch(_NOBODY, caller, route.key, integration, b"", request_id, now, None)
+            body = event if isinstance(route.integration, CustomIntegration) else b""
+            return self._fetch(_NOBODY, caller, route.key, integration, body, request_id, now, None)
         return None
 
     def take(self, number: int) -> Call | None:
@@ -118,3 +125,8 @@ class Calls:
         url, headers = request_of(integration, context=context, variables=self._variables, handshake=handshake)
         wait = min(integration.timeout, self._longest)
         return Fetch(number, integration.method, url, headers, body, wait, route_key, caller.connection_id)
+
+
+def _backend_of(route: Route) -> LambdaIntegration | HttpIntegration | None:
+    integration = route.integration.backend if isinstance(route.integration, CustomIntegration) else route.integration
+    return integration if isinstance(integration, LambdaIntegration | HttpIntegration) else None

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from local.rules.authorizers import SOURCE
 from local.rules.models import fault_of
+from local.rules.selection import compile_selection
 from local.stack import (
     Authorizer,
+    CustomIntegration,
     LambdaIntegration,
     MockIntegration,
     Route,
@@ -18,14 +20,14 @@ from local.stack import (
 )
 from local.template.declarations import Declarations, listed
 from local.template.errors import NoWebSocketApi, ReferenceFault, ResourceFault
-from local.template.integrations import read_http, read_mock
+from local.template.integrations import read_custom, read_http, read_mock
 from local.template.intrinsics import text_of
 from local.template.limits import read_keys, read_throttle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from local.stack import Integration
+    from local.stack import HttpIntegration, Integration
     from local.template.functions import DeclaredFunctions
 
 _API = "AWS::ApiGatewayV2::Api"
@@ -158,16 +160,25 @@ class _ApiReader:
             two_way=answers or declarations.text(logical_id, "RouteResponseSelectionExpression") is not None,
             authorizer=authorizer,
             api_key_required=declarations.flag(logical_id, "ApiKeyRequired"),
-            model=self._read_model(logical_id, key) if isinstance(integration, MockIntegration) else None,
+            **self._read_models(logical_id, key, integration),
         )
 
-    def _read_model(self, logical_id: str, key: str) -> Mapping[str, Any] | None:
-        """Read the schema that a route's messages must obey: the first model that it names, whatever its key."""
-        named = [*self._declarations.mapping(logical_id, "RequestModels").values()]
-        if not named:
-            return None
+    def _read_models(self, logical_id: str, key: str, integration: Integration | None) -> dict[str, Any]:
+        """Read the schemas that a route's messages must obey, by the keys of its RequestModels."""
+        named = self._declarations.mapping(logical_id, "RequestModels")
+        if not named or not isinstance(integration, MockIntegration | CustomIntegration):
+            return {}
+        models = {str(one).replace("\\$", "$"): self._read_model(logical_id, key, name) for one, name in named.items()}
+        selection = self._declarations.text(logical_id, "ModelSelectionExpression")
+        if selection is None or selection == "$default":
+            # Without an expression the first is meant, whatever its key.
+            return {"models": {"$default": next(iter(models.values()))}}
+        compile_selection(selection)
+        return {"models": models, "model_selection": selection}
+
+    def _read_model(self, logical_id: str, key: str, name: object) -> Mapping[str, Any]:
         for part in self._parts("Model"):
-            if self._declarations.text(part, "Name") == named[0]:
+            if self._declarations.text(part, "Name") == name:
                 schema = self._declarations.value(part, "Schema")
                 schema = json.loads(schema) if isinstance(schema, str) else schema
                 if (fault := fault_of(schema)) is not None:
@@ -175,7 +186,7 @@ class _ApiReader:
                     raise ResourceFault(f"the schema of the model {part} is none: {fault}", trail)
                 return dict(schema)
         raise ReferenceFault(
-            f"the route {key} wants the model {named[0]!r}, which is none of {self._logical_id}",
+            f"the route {key} wants the model {name!r}, which is none of {self._logical_id}",
             ("Resources", logical_id, "Properties", "RequestModels"),
         )
 
@@ -199,19 +210,28 @@ class _ApiReader:
             return read_mock(declarations, logical_id, self._parts("IntegrationResponse"))
         timeout = declarations.number(logical_id, "TimeoutInMillis", default=_LONGEST_TIMEOUT_MS)
         timeout = min(timeout, _LONGEST_TIMEOUT_MS) / 1_000
-        if kind not in {"AWS_PROXY", "HTTP_PROXY"}:
+        if kind not in {"AWS_PROXY", "HTTP_PROXY", "AWS", "HTTP"}:
             self._unsupported.setdefault(kind or "of no type", []).append(key)
             return UnsupportedIntegration(f"integrations of type {kind} are not emulated")
         uri = declarations.text(logical_id, "IntegrationUri")
         if uri is None:
             raise ResourceFault(f"the integration {logical_id} has no IntegrationUri", ("Resources", logical_id))
         uri = self._with_variables(uri)
-        if kind == "HTTP_PROXY":
-            return read_http(declarations, logical_id, uri, timeout)
+        if kind in {"HTTP_PROXY", "HTTP"}:
+            backend = read_http(declarations, logical_id, uri, timeout)
+            return backend if backend.forwards else self._read_custom(logical_id, backend)
+        if kind == "AWS" and ":lambda:path/" not in uri:
+            kind = "AWS with other services than Lambda"
+            self._unsupported.setdefault(kind, []).append(key)
+            return UnsupportedIntegration(f"integrations of type {kind} are not emulated")
         function = self._function(uri, logical_id, f"the route {key}", "IntegrationUri")
         if (reason := self._functions.unrunnable.get(function)) is not None:
             return UnsupportedIntegration(f"the function {function} cannot run here: {reason}")
-        return LambdaIntegration(function, timeout=timeout)
+        found = LambdaIntegration(function, timeout=timeout)
+        return found if kind == "AWS_PROXY" else self._read_custom(logical_id, found)
+
+    def _read_custom(self, logical_id: str, backend: LambdaIntegration | HttpIntegration) -> Integration:
+        return read_custom(self._declarations, logical_id, backend, self._parts("IntegrationResponse"))
 
     def _read_authorizer(self, logical_id: str, key: str) -> Any:  # noqa: ANN401 - what Route takes, or an UnsupportedIntegration
         declarations = self._declarations

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode, b64encode
 
 import pytest
 
@@ -89,6 +90,30 @@ async def test_a_mock_answers_from_its_template(socket):
     name = await connection_id(socket)
     await socket.send({"action": "ping", "text": "hi"})
     assert json.loads(await socket.text()) == {"type": "pong", "to": name}
+
+
+async def test_templates_make_the_event_and_the_answer_of_a_custom_integration(socket):
+    name = await connection_id(socket)
+    told = await socket.ask({"action": "custom", "text": "grüß dich", "quoted": '"/'})
+    assert told["route"] == "custom"
+    event = told["answer"]["event"]
+    assert event["requestContext"] == {"eventType": "MESSAGE", "from": name}
+    assert json.loads(event["body"]) == {"action": "custom", "text": "grüß dich", "quoted": '"/'}
+    assert (event["upper"], event["colour"]) == ("GRÜSS DICH", "green")
+
+
+async def test_the_body_selects_the_model_that_a_message_must_obey(socket):
+    await socket.send({"action": "custom", "kind": "note"})
+    assert "Bad request body" in await socket.text()
+    assert (await socket.ask({"action": "custom", "kind": "note", "text": "x"}))["route"] == "custom"
+    assert (await socket.ask({"action": "custom", "kind": "other", "text": "x"}))["route"] == "custom"
+
+
+async def test_content_handling_decodes_what_goes_in_and_encodes_what_comes_out(target, connect):
+    socket = await connect(target.others["converted"])
+    await socket.send(b64encode(b'{"requestContext":{"eventType":"MESSAGE"},"body":"x"}').decode())
+    answer = json.loads(b64decode(await socket.text()))
+    assert json.loads(answer["body"])["event"]["body"] == "x"
 
 
 async def test_a_binary_message_closes_with_1003(socket):

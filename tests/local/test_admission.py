@@ -17,6 +17,7 @@ from local.stack import (
     MockIntegration,
     Route,
     Stage,
+    Templates,
     Throttle,
 )
 from tests.local.gateways import NOW, answer, gateway, handshake, only, route
@@ -188,7 +189,8 @@ class TestRefusals:
 
     @pytest.mark.parametrize(("status", "kind"), [(200, Accept), (403, Refuse)])
     def test_a_mock_decides_by_its_status(self, status, kind):
-        _, [effect] = gateway(Route("$connect", MockIntegration(status))).opened(handshake(), NOW)
+        chosen = MockIntegration(Templates({"$default": f'{{"statusCode": {status}}}'}))
+        _, [effect] = gateway(Route("$connect", chosen)).opened(handshake(), NOW)
         assert isinstance(effect, kind)
 
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from local.stack import ApiKey, HttpIntegration, MockIntegration, Throttle, UnsupportedIntegration
+from local.stack import (
+    ApiKey,
+    CustomIntegration,
+    HttpIntegration,
+    IntegrationResponse,
+    MockIntegration,
+    Templates,
+    Throttle,
+    UnsupportedIntegration,
+)
 from local.template.errors import ReferenceFault, ResourceFault
 from local.template.reader import read_template
 
@@ -52,29 +61,51 @@ def response(key, template, name="Response"):
 """
 
 
-@pytest.mark.parametrize(
-    ("responses", "text"),
-    [
-        ("", None),
-        (response("$default", "pong"), "pong"),
-        (response("/2../", "pong"), "pong"),
-        (response("/4../", "pong"), None),
-        (response("$default", "other") + response("/202/", "pong", "Exact"), "pong"),
-    ],
-)
-def test_a_mock_answers_with_the_response_for_its_status(read, responses, text):
-    stack = read(API + NOTE + MOCK + responses)
+def test_a_mock_has_its_templates_by_key_and_its_responses_by_status(read):
+    stack = read(API + NOTE + MOCK + response("$default", "other") + response("/202/", "pong", "Exact"))
     route = stack.apis[0].routes["ping"]
-    assert route.integration == MockIntegration(202, text)
-    assert route.model == {"type": "object"}
+    assert route.integration == MockIntegration(
+        Templates({"$default": '{"statusCode": 202}'}),
+        (
+            IntegrationResponse("$default", Templates({"$default": "other"})),
+            IntegrationResponse("/202/", Templates({"$default": "pong"})),
+        ),
+    )
+    assert route.models == {"$default": {"type": "object"}}
+
+
+CUSTOM = r"""
+  Pong:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: HTTP
+      IntegrationUri: https://backend.example/
+      ContentHandlingStrategy: CONVERT_TO_BINARY
+      PassthroughBehavior: NEVER
+      TemplateSelectionExpression: $request.body.kind
+      RequestTemplates: {a: "$input.body", b: fixed}
+"""
+
+
+def test_a_custom_integration_has_templates_around_its_backend(read):
+    made = read(API + NOTE + CUSTOM + response("$default", "answer")).apis[0].routes["ping"].integration
+    assert made == CustomIntegration(
+        HttpIntegration("https://backend.example/", forwards=False),
+        Templates({"a": "$input.body", "b": "fixed"}, "$request.body.kind", "NEVER"),
+        (IntegrationResponse("$default", Templates({"$default": "answer"})),),
+        "CONVERT_TO_BINARY",
+    )
 
 
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        (MOCK.replace('{"statusCode": 202}', "#set($x = 1)"), "static statusCode"),
-        (MOCK + response("$default", "$input.body"), "static text"),
-        (MOCK.replace("MOCK", "AWS"), "type AWS"),
+        (MOCK.replace('{"statusCode": 202}', "#set($x = )"), "mapping template"),
+        (MOCK + response("$default", "#if(1)"), "#end is missing"),
+        (CUSTOM.replace("$request.body.kind", "$request.header.kind"), "only request.body"),
+        (MOCK.replace("MOCK", "AWS, IntegrationUri: arn:aws:apigateway:us-east-1:sqs:path/1/q"), "Lambda"),
+        (MOCK.replace("MOCK", "VPC"), "type VPC"),
     ],
 )
 def test_what_is_not_served_says_why(read, part, said):

@@ -1,39 +1,11 @@
 import pytest
 
-from local.rules.integrations import can_render, mock_status, render, request_of
+from local.rules.integrations import request_of
 from local.rules.models import fault_of, obeys
 from local.stack import HttpIntegration
 from tests.local.gateways import handshake
 
 CONTEXT = {"connectionId": "L0SM9cOFvHcCIhw=", "connectedAt": 12, "identity": {"sourceIp": "192.0.2.1"}}
-
-
-@pytest.mark.parametrize(
-    ("template", "text"),
-    [
-        ('{"type":"pong"}', '{"type":"pong"}'),
-        ("to $context.connectionId!", "to L0SM9cOFvHcCIhw=!"),
-        ("${context.identity.sourceIp}:1", "192.0.2.1:1"),
-        ("$context.connectedAt", "12"),
-        ("[$context.nothing.here]", "[]"),
-    ],
-)
-def test_a_static_template_is_filled_from_the_context(template, text):
-    assert can_render(template)
-    assert render(template, CONTEXT) == text
-
-
-@pytest.mark.parametrize("template", ["$input.body", "#set($a = 1)", "$a", "#if(true)x#end", "## a comment"])
-def test_a_template_that_computes_is_not_served(template):
-    assert not can_render(template)
-
-
-@pytest.mark.parametrize(
-    ("template", "status"),
-    [('{"statusCode": 200}', 200), ('{"statusCode": "403"}', 403), ("{}", None), ("#set", None), ("[]", None)],
-)
-def test_a_mocks_request_template_chooses_the_status(template, status):
-    assert mock_status(template) == status
 
 
 def test_a_handshakes_headers_and_query_go_to_the_backend():
@@ -43,6 +15,12 @@ def test_a_handshakes_headers_and_query_go_to_the_backend():
     )
     assert url == "https://backend.example/path?b=2&a=1"
     assert headers == (("Authorization", "secret"),)
+
+
+def test_a_backend_behind_templates_is_told_nothing_of_the_handshake_by_itself():
+    shaken = handshake(("Authorization", "secret"), query="a=1")
+    integration = HttpIntegration("https://backend.example/", forwards=False)
+    assert request_of(integration, context=CONTEXT, variables={}, handshake=shaken) == ("https://backend.example/", ())
 
 
 def test_parameters_are_mapped_and_what_is_missing_is_left_out():

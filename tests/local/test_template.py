@@ -169,7 +169,9 @@ class TestWhatIsRead:
         assert integrations(api) == {
             "$connect": MockIntegration(),
             "$default": LambdaIntegration("Answer"),
-            "store": UnsupportedIntegration("integrations of type AWS are not emulated"),
+            "store": UnsupportedIntegration(
+                "integrations of type AWS with other services than Lambda are not emulated"
+            ),
         }
         assert api.routes["$default"].two_way
         assert api.routes["$connect"].authorizer.function == "Guard"
@@ -177,7 +179,10 @@ class TestWhatIsRead:
         inline = stack.functions["Answer"].code / "index.py"
         assert "return {'statusCode': 200}" in inline.read_text(encoding="utf-8")
         assert stack.warnings == (
-            "The route store of Feed will answer Internal server error: integrations of type AWS are not emulated.",
+            (
+                "The route store of Feed will answer Internal server error: integrations of type AWS with "
+                "other services than Lambda are not emulated."
+            ),
         )
 
     def test_conditions_leave_things_out(self, read):

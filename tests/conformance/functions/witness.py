@@ -11,6 +11,8 @@ import time
 
 from seen import recall, remember
 
+ADDRESSES = ("GUARDED", "KEYED", "SIGNED", "BARE", "STATIC", "CONVERTED")
+
 
 class Asked(Exception):
     """What a message wanted to be raised."""
@@ -83,7 +85,7 @@ def message(event, context):
     if "recall" in asked:
         return answer(recall(*asked["recall"]))
     if "addresses" in asked:
-        return answer({name: os.environ[name] for name in ("GUARDED", "KEYED", "SIGNED", "BARE", "STATIC")})
+        return answer({name: os.environ[name] for name in ADDRESSES})
     if "return" in asked:
         return asked["return"]
     return answer({"event": event, "arn": context.invoked_function_arn})
