@@ -25,6 +25,7 @@ _TITLES = {
     "5": "Management API",
     "6": "`$disconnect`",
 }
+KINDS = ("tested", "tested, with a difference", "tested from inside", "known difference")
 _MARKS = {"C": "confirmed", "R": "reported", "G": "guessed"}
 
 
@@ -39,11 +40,23 @@ def tests() -> dict[str, str]:
     return found
 
 
+def units() -> set[str]:
+    """Return the tests outside of this suite, as ``file.py::test_name``."""
+    places = [*HERE.parent.glob("local/test_*.py"), *HERE.parent.glob("end_to_end/test_*.py")]
+    return {
+        f"{path.name}::{name}"
+        for path in places
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+
+
 def faults() -> list[str]:
     """Return a sentence for each row that is not checked and not explained, or names what is not there."""
     known = tests()
     choices = {field.name for field in fields(Choices)}
-    said = [f"{row.id} has neither a test nor a reason" for row in ROWS if not row.tests and not row.differs]
+    inside = units()
+    said = [f"{row.id} has neither a test nor a reason" for row in ROWS if not (row.tests or row.units or row.differs)]
+    said += [f"{row.id} names {name}, which is no test" for row in ROWS for name in row.units if name not in inside]
     said += [f"{row.id} names {name}, which is no test" for row in ROWS for name in row.tests if name not in known]
     said += [f"{row.id} names the choice {row.choice}" for row in ROWS if row.choice and row.choice not in choices]
     said += [f"{row_id} is there twice" for row_id, count in Counter(row.id for row in ROWS).items() if count > 1]
@@ -55,7 +68,7 @@ def kind(row: Row) -> str:
     """Say how a row is kept."""
     if row.tests:
         return "tested, with a difference" if row.differs else "tested"
-    return "known difference"
+    return "tested from inside" if row.units else "known difference"
 
 
 def report() -> str:
@@ -68,12 +81,15 @@ def report() -> str:
         "| | confirmed | reported | guessed | all |",
         "| --- | --- | --- | --- | --- |",
     ]
-    kinds = ("tested", "tested, with a difference", "known difference")
-    for one in kinds:
+    for one in KINDS:
         counts = Counter(row.mark for row in ROWS if kind(row) == one)
         lines.append(f"| {one} | {counts['C']} | {counts['R']} | {counts['G']} | {counts.total()} |")
     counts = Counter(row.mark for row in ROWS)
     lines.append(f"| all | {counts['C']} | {counts['R']} | {counts['G']} | {counts.total()} |")
+    lines += [
+        "",
+        "From inside means: by unit tests or tests of the whole system, where a black box at one address cannot look.",
+    ]
     section = ""
     for row in ROWS:
         if row.id[0] != section:
@@ -92,11 +108,23 @@ def report() -> str:
 def _how(row: Row) -> str:
     files = tests()
     parts = [f"[{name.removeprefix('test_').replace('_', ' ')}]({files[name]})" for name in row.tests if name in files]
+    parts += [f"`{name}`" for name in row.units]
     if row.choice:
         parts.append(f"choice `{row.choice}`")
     if row.differs:
         parts.append(f"*difference:* {row.differs}")
     return "; ".join(parts)
+
+
+def summary() -> str:
+    """Return the sentence of the README that counts."""
+    counts = Counter(map(kind, ROWS))
+    tested = counts["tested"] + counts["tested, with a difference"]
+    return (
+        f"Of {len(ROWS)} facts known about WebSocket APIs, {tested} have a conformance test "
+        f"({counts['tested, with a difference']} of them with a stated difference), "
+        f"{counts['tested from inside']} tests from inside, and {counts['known difference']} are known differences"
+    )
 
 
 if __name__ == "__main__":

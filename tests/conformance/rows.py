@@ -19,8 +19,9 @@ class Row:
     """
     One fact.
 
-    ``tests`` check it, ``choice`` is the member of ``local.limits.Choices`` that changes it, and ``differs`` says in
-    what the emulator differs from it, or from what nobody could check, and why.
+    ``tests`` of this suite check it, or ``units`` outside of it; ``choice`` is the member of ``local.limits.Choices``
+    that changes it, and ``differs`` says in what the emulator differs from it, or from what nobody could check, and
+    why.
     """
 
     id: str
@@ -29,10 +30,13 @@ class Row:
     tests: tuple[str, ...] = ()
     choice: str = ""
     differs: str = ""
+    units: tuple[str, ...] = ()
 
 
-def _row(id_: str, mark: str, says: str, tests: str = "", *, choice: str = "", differs: str = "") -> Row:
-    return Row(id_, mark, says, tuple(f"test_{name}" for name in tests.split()), choice, differs)
+def _row(
+    id_: str, mark: str, says: str, tests: str = "", *, choice: str = "", differs: str = "", units: str = ""
+) -> Row:
+    return Row(id_, mark, says, tuple(f"test_{name}" for name in tests.split()), choice, differs, tuple(units.split()))
 
 
 _MEMBERS = "each_event_has_its_members_in_their_order"
@@ -87,7 +91,7 @@ ROWS = (
     # 1.2 identity
     _row("1.2.1.1", "C", "`userAgent`, absent if none was sent, then `sourceIp`", "identity_has_no_user_agent_where_none_was_sent"),
     _row("1.2.1.2", "C", "With an API key `apiKey` and `apiKeyId` come first", "an_api_key_is_shown_in_identity"),
-    _row("1.2.1.3", "C", "With IAM the caller's members are there; G: those without a value are absent", differs="Members are `accountId`, `caller`, `user`, `userArn` and `accessKey`; their order is that of events of 2018 to 2021. Amazon Cognito is not emulated."),
+    _row("1.2.1.3", "C", "With IAM the caller's members are there; G: those without a value are absent", "a_signature_is_shown_in_identity", differs="Members are `accountId`, `caller`, `user`, `userArn` and `accessKey`; their order is that of events of 2018 to 2021. Amazon Cognito is not emulated."),
     _row("1.2.1.4", "C", "Events of 2018 to 2021 showed every member, with null", differs="Today's events are made, not those of old APIs."),
     _row("1.2.1.5", "C", "Behind CloudFront the client's address and agent are CloudFront's", differs="No CloudFront stands in front of the emulator."),
     # 1.3 authorizer
@@ -102,7 +106,7 @@ ROWS = (
     _row("1.4.1.5", "C", "Eight bits tell the role", "ids_have_their_form"),
     _row("1.4.1.6", "C", "14 bits are the same for a connection and its messages", "ids_have_their_form"),
     _row("1.4.1.7", "C", "The last character is A, Q, g or w", "ids_have_their_form"),
-    _row("1.4.1.8", "G", "Other regions' constants are unknown", differs="A hash of the region's name stands in, so that ids of two regions differ."),
+    _row("1.4.1.8", "G", "Other regions' constants are unknown", differs="A hash of the region's name stands in, so that ids of two regions differ.", units="test_ids.py::test_an_unknown_region_has_bits_of_its_own"),
     # 1.5 headers
     _row("1.5.1.1", "C", "Header maps are sorted without regard to case", f"headers_are_sorted_without_case_and_keep_theirs {_ASKED}"),
     _row("1.5.1.2", "C", "At CONNECT names keep the client's casing", "headers_are_sorted_without_case_and_keep_theirs"),
@@ -119,7 +123,7 @@ ROWS = (
     _row("1.6.1.1", "R", "The function is invoked synchronously by its ARN", "functions_are_invoked_synchronously_by_their_arn", differs="The headers of the call to Lambda are not made: functions cannot see them."),
     _row("1.6.1.2", "C", "A function's resource policy must let the gateway invoke it", differs="The emulator reads `AWS::Lambda::Permission` but does not demand it: SAM writes it by itself."),
     # 2 routes
-    _row("2.1.1.1", "C", "A WebSocket API must have a route selection expression", differs="A template without one is refused at the start (unit tests of the template)."),
+    _row("2.1.1.1", "C", "A WebSocket API must have a route selection expression", differs="A template without one is refused at the start.", units="test_declared_apis.py::test_an_api_without_a_selection_expression_is_refused"),
     _row("2.1.1.2", "C", "Paths with and without braces, several of them, static text", f"{_ROUTE} {_PARTS} static_text_and_an_escaped_dollar_select_one_route"),
     _row("2.1.1.3", "C", "A path that leads nowhere is the empty string inside braces", _PARTS),
     _row("2.1.1.4", "C", "An array becomes `[item1, item2]`", _PARTS),
@@ -139,19 +143,19 @@ ROWS = (
     _row("2.1.1.18", "C", "A binary frame closes with 1003", "a_binary_message_closes_with_1003 a_wrong_frame_closes_with_its_code"),
     _row("2.1.1.19", "C", "Content handling converts payloads of non-proxy integrations", "content_handling_decodes_what_goes_in_and_encodes_what_comes_out templates_make_the_event_and_the_answer_of_a_custom_integration"),
     _row("2.1.1.20", "G", "An empty text goes to `$default` with an empty body", "an_empty_message_has_an_empty_body"),
-    _row("2.1.1.21", "C", "An API key is read from its header, or from the authorizer's answer", "an_api_key_is_shown_in_identity without_the_api_key_nobody_gets_in", differs="The authorizer's `usageIdentifierKey` is read too (unit tests of the gateway)."),
+    _row("2.1.1.21", "C", "An API key is read from its header, or from the authorizer's answer", "an_api_key_is_shown_in_identity without_the_api_key_nobody_gets_in", units="test_admission.py::test_the_key_may_come_from_the_authorizer"),
     _row("2.1.1.22", "C", "API mappings select by the base path only", differs=_DOMAINS),
     _row("2.1.1.23", "C", "Route responses select `$default` only", "a_two_way_route_sends_the_body_whatever_the_status"),
     # 3.1 result of the upgrade
     _row("3.1.1.1", "C", "Without a `$connect` integration everybody is accepted", "without_a_connect_route_everybody_is_accepted"),
     _row("3.1.1.2", "C", "200 accepts", "any_2xx_opens_the_connection"),
     _row("3.1.1.3", "G", "So does any other 2xx", "any_2xx_opens_the_connection"),
-    _row("3.1.1.4", "C", "A function should not return 101", differs="What becomes of it is unknown; here it is 502, as 101 is the gateway's own to say (unit tests of the gateway)."),
+    _row("3.1.1.4", "C", "A function should not return 101", differs="What becomes of it is unknown; here it is 502, as 101 is the gateway's own to say.", units="test_gateway.py::test_a_status_that_ends_nothing_is_502"),
     _row("3.1.1.5", "C", "4xx reaches the client", _STATUS),
     _row("3.1.1.6", "R", "So do 401 and 403", _STATUS),
     _row("3.1.1.7", "G", "So does 5xx", _STATUS),
     _row("3.1.1.8", "R", "A function that raises, ends or answers in another shape is 502", f"{_502} a_refusal_is_json_with_the_gateways_headers"),
-    _row("3.1.1.9", "C", "A function that cannot be invoked is 500", differs="No function of a template can be missing here; the rule is in the unit tests of the gateway."),
+    _row("3.1.1.9", "C", "A function that cannot be invoked is 500", differs="No function of a template can be missing here.", units="test_gateway.py::test_a_failed_connect_function_is_a_refusal"),
     _row("3.1.1.10", "G", "An integration that takes longer than its timeout is 504", "a_function_that_exceeds_the_integrations_time_is_504", choice="connect_timeout_status"),
     _row("3.1.1.11", "C", "The upgrade is held until the integration has answered", "the_upgrade_is_held_until_the_function_has_answered no_data_flows_before_the_function_has_answered"),
     _row("3.1.1.12", "C", "The function's headers and body are dropped, but for the sub-protocol", f"{_STATUS} only_the_function_picks_a_sub_protocol"),
@@ -163,7 +167,7 @@ ROWS = (
     _row("3.1.1.18", "R", "A request without an upgrade is 426", "a_request_without_an_upgrade_is_426"),
     _row("3.1.1.19", "R", "More connections than the quota are 429", "more_connections_a_second_than_the_quota_are_429"),
     _row("3.1.1.20", "C", "A missing or wrong API key is 403", "without_the_api_key_nobody_gets_in"),
-    _row("3.1.1.21", "C", "TLS only", differs="Plain `ws://` on the loopback is served: certificates would stand in the way of a first try."),
+    _row("3.1.1.21", "C", "TLS only", differs="Plain `ws://` on the loopback is served beside TLS: certificates would stand in the way of a first try.", units="test_certificates.py::test_whoever_has_the_bundle_trusts_every_name_that_is_answered"),
     _row("3.1.1.22", "C", "A URL has at most 4,096 characters", "a_url_over_4096_characters_is_refused a_url_of_4096_characters_is_taken headers_that_nobody_reads_are_refused", choice="long_url_status"),
     _row("3.1.1.23", "C", "The origin is never checked", "the_origin_is_not_checked"),
     # 3.2 headers of the answers
@@ -202,10 +206,10 @@ ROWS = (
     _row("4.1.1.9", "C", "Two hours end a connection", "data_keeps_a_connection_to_the_end_of_its_life", differs="Checked with shortened limits; the defaults are in the unit tests."),
     _row("4.1.1.10", "R", "The client of an idle connection reads 1001 `Going away`", "silence_ends_a_connection_with_1001"),
     _row("4.1.1.11", "C", "And so does `$disconnect`", "silence_ends_a_connection_with_1001"),
-    _row("4.1.1.12", "C", "Idle connections are ended a few seconds late", choice="idle_late_by", differs="Ended on time unless the choice says otherwise: nobody's tests should wait for lateness."),
+    _row("4.1.1.12", "C", "Idle connections are ended a few seconds late", choice="idle_late_by", units="test_gateway.py::test_an_idle_connection_ends_late_where_that_is_chosen", differs="Ended on time unless the choice says otherwise: nobody's tests should wait for lateness."),
     _row("4.1.1.13", "R", "After two hours it is 1001 `Going away` as well", "data_keeps_a_connection_to_the_end_of_its_life"),
     _row("4.1.1.14", "G", "After a DELETE the client reads 1000; `$disconnect` has `Connection Closed Normally` (C)", "a_delete_closes_the_clients_socket_with_1000", choice="deleted_code"),
-    _row("4.1.1.15", "R", "Nobody can choose the close code", differs="The management API has no such parameter, here neither."),
+    _row("4.1.1.15", "R", "Nobody can choose the close code", "nobody_can_choose_the_close_code"),
     _row("4.1.1.16", "G", "Unmasked frames and bad opcodes close with 1002, bad UTF-8 with 1007", "a_wrong_frame_closes_with_its_code a_message_before_a_faulty_frame_is_handled_all_the_same"),
     # 4.2 control frames and compression
     _row("4.2.1.1", "R", "A ping is answered with a pong; G: with its payload", "a_ping_is_answered_with_its_payload_and_no_function_hears_of_it"),
@@ -248,13 +252,13 @@ ROWS = (
     _row("5.1.1.14", "R", "A malformed id is 400 `Invalid connectionId: …`", "a_malformed_id_is_a_bad_request"),
     _row("5.1.1.15", "R", "Without or with the wrong stage it is 403 Forbidden", "a_call_of_another_stage_is_forbidden", differs="See 5.1.1.1 for a call without a stage whose connection is there."),
     _row("5.1.1.16", "R", "Unsigned it is 403 `Missing Authentication Token`", "an_unsigned_call_is_refused"),
-    _row("5.1.1.17", "R", "IAM's refusal names the caller, the action and the route", differs="It takes a role without the permission: checked in the tests of permissions."),
-    _row("5.1.1.18", "R", "A custom domain with the stage appended is `No method found …`", differs=_DOMAINS),
+    _row("5.1.1.17", "R", "IAM's refusal names the caller, the action and the route", "a_function_without_the_permission_is_told_the_route_that_it_may_not_call"),
+    _row("5.1.1.18", "R", "A custom domain with the stage appended is `No method found …`", units="test_endpoints.py::test_a_stage_in_the_path_of_an_own_domain_has_no_route"),
     _row("5.1.1.19", "C", "Too large is 413 with a message", "a_post_of_128_kb_is_taken_and_one_byte_more_is_413", differs="The text of the message is a guess."),
     _row("5.1.1.20", "C", "Too many calls, or a client that does not read, is 429", "a_post_to_a_client_that_does_not_read_becomes_429", differs="How much may wait for a client is `--limit backlog`: AWS does not say."),
-    _row("5.1.1.21", "C", "The action and the ARNs of IAM", "a_connection_is_gone_while_its_connect_function_runs", differs="Refusals take a role without the permission: checked in the tests of permissions."),
+    _row("5.1.1.21", "C", "The action and the ARNs of IAM", "a_connection_is_gone_while_its_connect_function_runs a_function_without_the_permission_is_told_the_route_that_it_may_not_call"),
     _row("5.1.1.22", "C", "DELETE ends the connection: `$disconnect` has 1000 `Connection Closed Normally`", "a_delete_closes_the_clients_socket_with_1000"),
-    _row("5.1.1.23", "R", "A post to a peer that is half gone answers 200", differs="The loopback tells at once that a client is gone. While a socket is still open, a post is 200 here too."),
+    _row("5.1.1.23", "R", "A post to a peer that is half gone answers 200", "a_post_to_a_client_that_is_silent_is_200", differs="The loopback tells at once that a client is gone."),
     _row("5.1.1.24", "R", "Calls through CloudFront fail", differs="No CloudFront stands in front of the emulator."),
     _row("5.1.1.25", "R", "Calls from a VPC without a route hang", differs="There are no networks here."),
     _row("5.1.1.26", "R", "Every post is billed as a message", differs=_UNSEEN),
@@ -271,7 +275,7 @@ ROWS = (
     _row("6.2.1.1", "C", "Delivery is best effort", differs="Here every ended connection gets its event, exactly once: tests that miss one by chance help nobody."),
     _row("6.2.1.2", "C", "Nobody sees the function's answer, and a post to the id is 410", "a_post_to_an_ended_connection_is_gone"),
     _row("6.2.1.3", "C", "No body, no query, no message id; identity and authorizer are remembered", f"the_event_has_no_body_no_query_and_no_message_id {_SHOWN}"),
-    _row("6.2.1.4", "R", "It may run before a slow handler of the same connection has ended", differs="So it is here; no test waits for an order that nobody promises."),
+    _row("6.2.1.4", "R", "It may run before a slow handler of the same connection has ended", "the_event_does_not_wait_for_a_slow_message"),
     _row("6.2.1.5", "G", "Refused handshakes have none", "a_refused_handshake_has_no_disconnect"),
     _row("6.2.1.6", "G", "It can be lost under throttling", differs="It is not throttled here, for the reason at 6.2.1.1."),
 )

@@ -121,3 +121,13 @@ async def test_a_signed_upgrade_gets_in(target, connect):
     except Refused as refused:
         pytest.fail(f"{refused.reply.status} {refused.reply.body!r}")
     assert socket.reply.status == 101
+
+
+async def test_a_signature_is_shown_in_identity(target, connect):
+    socket = await connect(target.signed_url(target.others["signed"]))
+    identity = (await socket.ask("x"))["event"]["requestContext"]["identity"]
+    assert identity["accessKey"] == target.credentials.access_key
+    assert re.fullmatch(r"\d{12}", identity["accountId"])
+    assert identity["userArn"].startswith("arn:aws")
+    assert {"caller", "user", "sourceIp"} <= set(identity)
+    assert None not in identity.values()

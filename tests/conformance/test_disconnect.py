@@ -67,3 +67,13 @@ async def test_a_refused_handshake_has_no_disconnect(target, connect, recall, ke
     name = (await recall(key, "CONNECT"))["requestContext"]["connectionId"]
     with pytest.raises(TimeoutError):
         await recall(name, "DISCONNECT", within=0.5)
+
+
+async def test_the_event_does_not_wait_for_a_slow_message(socket, recall, key):
+    name = await connection_id(socket)
+    await socket.send({"action": "tell", "sleep": 1.5, "remember": key})
+    await socket.close()
+    context = (await recall(name, "DISCONNECT"))["requestContext"]
+    with pytest.raises(TimeoutError):
+        await recall(key, "MESSAGE", within=0.3)
+    assert (await recall(key, "MESSAGE"))["requestContext"]["requestTimeEpoch"] <= context["requestTimeEpoch"]

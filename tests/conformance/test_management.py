@@ -154,3 +154,25 @@ async def test_a_post_that_is_no_utf_8_arrives_as_text_all_the_same(target, sock
     name = await connection_id(socket)
     assert (await target.call("POST", name, b"a\xffb")).status == 200
     assert await socket.text() == "a\ufffdb"
+
+
+async def test_nobody_can_choose_the_close_code(target, socket):
+    name = quote(await connection_id(socket), safe="")
+    stage = urlsplit(target.management).path
+    assert (await target.call("DELETE", "", path=f"{stage}/@connections/{name}?code=4000&reason=own")).status == 204
+    end = await socket.closed()
+    assert (end.code, end.reason) == (1000, "")
+
+
+async def test_a_post_to_a_client_that_is_silent_is_200(target, socket):
+    name = await connection_id(socket)
+    for _ in range(3):
+        assert (await target.call("POST", name, b"are you there")).status == 200
+
+
+async def test_a_function_without_the_permission_is_told_the_route_that_it_may_not_call(target, socket):
+    told = await socket.ask({"action": "forbidden", "endpoint": target.management}, within=20)
+    assert told["Code"] == "AccessDeniedException"
+    arn = r"arn:aws[\w-]*:execute-api:[\w-]+:\*+\d{4}:\w{10}/main/GET/@connections/\{connectionId\}"
+    said = rf"User: arn:aws\S+ is not authorized to perform: execute-api:ManageConnections on resource: {arn}"
+    assert re.fullmatch(said, told["Message"])

@@ -205,3 +205,9 @@ def test_an_identity_source_of_another_kind_of_api_is_named(read):
 """
     with pytest.raises(ResourceFault, match="no identity source"):
         read(API + NOTE + MOCK + text)
+
+
+def test_an_api_without_a_selection_expression_is_refused(read):
+    text = API.replace(", RouteSelectionExpression: $request.body.action", "")
+    with pytest.raises(ResourceFault, match="the API Api has no RouteSelectionExpression"):
+        read(text + NOTE + MOCK)

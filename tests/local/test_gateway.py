@@ -167,6 +167,14 @@ class TestMessages:
         [invoke] = subject.received(connection_id, '{"action":"join"}', NOW)
         assert subject.answered(invoke.invocation, payload, NOW) == []
 
+    @pytest.mark.parametrize("sent", [True, False])
+    def test_whether_an_empty_body_is_sent_is_a_choice(self, sent):
+        subject = gateway(*ALL, choices=Choices(empty_body_is_sent=sent))
+        connection_id = opened(subject)
+        [invoke] = subject.received(connection_id, "x", NOW)
+        effects = subject.answered(invoke.invocation, answer(statusCode=200, body=""), NOW)
+        assert effects == ([Send(connection_id, b"")] if sent else [])
+
     @pytest.mark.parametrize("payload", [b'{"ConnectionId":"x","Data":"y"}', b"7", b'"text"', b"not json"])
     def test_a_malformed_answer_is_an_error_frame_even_on_a_one_way_route(self, payload):
         subject = gateway(*ALL)
@@ -281,6 +289,12 @@ class TestTheEnd:
         subject.pinged(connection_id, NOW + 300)
         assert only(subject.woken(NOW + ends - 1), Close) == []
         assert only(subject.woken(NOW + ends), Close)
+
+    def test_an_idle_connection_ends_late_where_that_is_chosen(self):
+        subject = gateway(*ALL, choices=Choices(idle_late_by=4))
+        opened(subject)
+        assert subject.woken(NOW + 603) == []
+        assert only(subject.woken(NOW + 604), Close)
 
     def test_two_hours_end_the_busiest_connection(self):
         subject = gateway(*ALL)

@@ -56,3 +56,14 @@ def test_no_connection_id_is_given_twice():
 @pytest.mark.parametrize("text", ["", "abc", "L0SM9cOFvHcCIhwA", "L0SM9cOFvHcCIh/=", "L0SM9cOFvHcCIhw==", "a b"])
 def test_other_texts_are_no_ids(text):
     assert not is_connection_id(text)
+
+
+def test_an_unknown_region_has_bits_of_its_own():
+    def bits(region):
+        made, _ = Ids(region, Random(3)).connection(NOW)
+        assert CONNECTION.match(made)
+        return int.from_bytes(urlsafe_b64decode(made), "big") >> 24 & 0x7FFF
+
+    regions = ["eu-west-1", "eu-central-1", "sa-east-1", "us-east-1"]
+    assert len({bits(region) for region in regions}) == len(regions)
+    assert bits("eu-west-1") == bits("eu-west-1")

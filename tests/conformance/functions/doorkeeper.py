@@ -6,7 +6,9 @@ from seen import remember
 
 
 def handler(event, _):
-    """Decide about one upgrade request."""
+    """Decide about one upgrade request, or try what this function may not do."""
+    if "body" in event:
+        return {"statusCode": 200, "body": forbidden(event)}
     query = event["queryStringParameters"]
     if "key" in query:
         remember(query["key"], "REQUEST", event)
@@ -29,6 +31,20 @@ def handler(event, _):
         "allow": lambda: allow(arn, json.loads(query.get("context", "{}"))),
     }
     return answers[decision]()
+
+
+def forbidden(event):
+    """Look at the connection that asks, and return what is said to that."""
+    import boto3  # noqa: PLC0415 # once in a while
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    asked = json.loads(event["body"])
+    client = boto3.client("apigatewaymanagementapi", endpoint_url=asked["endpoint"])
+    try:
+        client.get_connection(ConnectionId=event["requestContext"]["connectionId"])
+    except ClientError as error:
+        return json.dumps(error.response["Error"])
+    return "{}"
 
 
 def allow(resource, context=None):
