@@ -31,7 +31,7 @@ def template(tmp_path):
 
 
 def test_strict_refuses_an_integration_that_is_not_emulated(template):
-    with pytest.raises(CannotStart, match="route store of Api: integrations of type AWS are not emulated"):
+    with pytest.raises(CannotStart, match="route store of Api: integrations of type AWS with other"):
         up(UpSettings(template=template, port=0, strict=True))
 
 
