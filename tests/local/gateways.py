@@ -23,7 +23,11 @@ def route(key: str, *, two_way: bool = False, timeout: float = 29.0, function: s
 
 
 def gateway(
-    *routes: Route, stage: Stage | None = None, limits: Limits | None = None, choices: Choices | None = None
+    *routes: Route,
+    stage: Stage | None = None,
+    limits: Limits | None = None,
+    choices: Choices | None = None,
+    random: Random | None = None,
 ) -> Gateway:
     api = WebSocketApi(
         logical_id="Api",
@@ -33,7 +37,7 @@ def gateway(
         stage=stage or Stage(name="live"),
         routes={one.key: one for one in routes},
     )
-    return Gateway(api, region="us-east-1", random=Random(1), limits=limits, choices=choices)
+    return Gateway(api, region="us-east-1", random=random or Random(1), limits=limits, choices=choices)
 
 
 def handshake(*headers: tuple[str, str], query: str = "") -> Handshake:
