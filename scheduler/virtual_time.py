@@ -12,22 +12,23 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def run_virtually(main: Coroutine[Any, Any, Result]) -> Result:
+def run_virtually(main: Coroutine[Any, Any, Result], *, thread_s: float = 0.0) -> Result:
     """
     Run ``main`` as ``asyncio.run`` does, from the virtual second 0 on.
 
-    It may use tasks, timers and ``loop.time()``. What comes from outside, such as sockets and threads, does not stop
-    the clock: ``asyncio.to_thread`` calls on the spot, in no virtual time.
+    It may use tasks, timers and ``loop.time()``. What comes from outside, such as sockets, does not stop the clock;
+    ``asyncio.to_thread`` calls on the spot, and has its answer after ``thread_s`` virtual seconds.
     """
-    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=lambda: _VirtualLoop(thread_s)) as runner:
         return runner.run(main)
 
 
 class _VirtualLoop(asyncio.SelectorEventLoop):
     """asyncio's loop on a clock that its selector moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, thread_s: float) -> None:
         self._now = 0.0
+        self._thread_s = thread_s
         super().__init__(_Jump(self))
 
     def time(self) -> float:
@@ -38,10 +39,19 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]  # noqa: ANN401, ARG002 - as typeshed has it; there are no threads here
         done = self.create_future()
-        try:
-            done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - a thread would hand on whatever it meets, too
-            done.set_exception(error)
+
+        def call() -> None:
+            if done.cancelled():
+                return
+            try:
+                done.set_result(func(*args))
+            except Exception as error:  # noqa: BLE001 - a thread would hand on whatever it meets, too
+                done.set_exception(error)
+
+        if self._thread_s:
+            self.call_later(self._thread_s, call)
+        else:
+            call()
         return done
 
 

@@ -35,6 +35,21 @@ def test_a_bucket_never_holds_more_than_its_burst():
     assert times(Quota(100, 2), 4, after=60) == pytest.approx([0, 0, 0.01, 0.02])
 
 
+def test_who_gives_up_waiting_has_taken_nothing():
+    async def main():
+        quota, loop = Quota(1, 1), asyncio.get_running_loop()
+        await quota.take()
+        waiting = [asyncio.create_task(quota.take()) for _ in range(60)]
+        await asyncio.sleep(0)
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await quota.take()
+        return loop.time()
+
+    assert run_virtually(main()) == pytest.approx(1)
+
+
 def test_the_parts_are_what_each_stream_sends_of_all_messages():
     every = ["market", "signals", "binary"]
     assert [part_of(stream, every) for stream in every] == pytest.approx([6 / 8, 1 / 8, 1 / 8])
