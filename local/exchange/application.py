@@ -10,6 +10,7 @@ answer says what it is in the header ``X-Tickwire-Source``: ``simulated`` or, fr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 SEED = "tickwire"
 SOURCE = b"x-tickwire-source"
 _DRIP_S = 0.5
+_LONG = ("/klines", "/OHLC", "/trades", "/aggTrades", "/Trades")
 
 
 def epoch_ms() -> int:
@@ -55,6 +57,7 @@ class Exchange:
         self._now = now
         self._control = Control(providers)
         self._thread = ThreadPoolExecutor(1, "exchange")
+        self._long_ones = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -95,8 +98,10 @@ class Exchange:
                 answer = replace(answer, headers={**answer.headers, "retry-after": str(wait)})
         else:
             # A thousand candles take a tenth of a second to compute; whoever shares this event loop goes on meanwhile.
-            # One thread, because what it remembers between requests is for one at a time.
-            computed = await asyncio.get_running_loop().run_in_executor(self._thread, provider.answer, request)
+            # One thread, because what it remembers between requests is for one at a time. Whoever wants candles waits
+            # outside for the others who do, so that a ticker never waits for more than one of them.
+            async with self._long_ones if path.endswith(_LONG) else contextlib.nullcontext():
+                computed = await asyncio.get_running_loop().run_in_executor(self._thread, provider.answer, request)
             answer = _spoilt(provider, trouble, computed)
         await self._send(answer, send, trouble)
 

@@ -13,7 +13,8 @@ A recording is a folder with one file for each provider, ``{provider}.jsonl`` (`
 
 Players ignore members that they do not know. Played back, an answer stays until the recording has the next one to
 the same request, so that gaps stay gaps, and after the last one it begins again. Times in the bodies move along;
-candles move by whole intervals, so that they begin where candles begin.
+candles move by whole intervals, so that they begin where candles begin. Who asks for candles from a time on gets them
+from an answer that reaches back as far, without those before.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ import msgspec
 from local.exchange.provider import JSON, Answer, Provider, Request, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 _PLAUSIBLE_MS = 20 * 365 * 86_400_000  # a number within 20 years of the recording is a time, if it is as long as one
 _WHILES = frozenset({"startTime", "endTime", "since", "fromId"})
 _OF_THE_CONNECTION = frozenset(
-    {"connection", "content-encoding", "content-length", "date", "keep-alive", "transfer-encoding"}
+    {
+        *("connection", "content-encoding", "content-length", "date", "keep-alive", "transfer-encoding"),
+        "x-tickwire-source",  # of what was recorded; whoever plays it back says so itself
+    }
 )
 _MILLISECONDS = re.compile(r'(?<![\d."])\d{13}(?![\d."])')
 _KRAKEN_TIMES = re.compile(r'(?<=\[)\d{10}(?=,")|(?<=",)\d{10}(?=(?:\.\d+)?,"[bs]")|(?<="unixtime":)\d{10}')
@@ -114,13 +118,32 @@ class Replay:
         elapsed = int((request.now - self._started_at) * self._speed)
         round_, place = divmod(elapsed, self._length)
         found = bisect_right(rows, self._first_at + place, key=lambda row: row.at) - 1
-        if found < 0:
-            found, round_ = len(rows) - 1, round_ - 1
-        row = rows[found]
-        due = self._started_at + int((row.at - self._first_at + round_ * self._length) / self._speed)
+        row, due = self._due(rows, found, round_)
+        start = _start(request.path, request.query)
+        if start is not None or _is_of_candles(request.path):
+            row, due = self._reaching(rows, found, round_, start)
         headers = {name: value for name, value in row.headers.items() if name.lower() not in _OF_THE_CONNECTION}
         content_type = headers.pop("content-type", JSON)
-        return Answer(_moved(row, due - row.at).encode(), row.status, content_type, headers)
+        body = _moved(row, due - row.at)
+        if start is not None and row.status == 200:  # noqa: PLR2004 - the status
+            body = _from(body, request.path, start)
+        return Answer(body.encode(), row.status, content_type, headers)
+
+    def _due(self, rows: Sequence[Row], place: int, round_: int) -> tuple[Row, int]:
+        """Return the row at a place, which may lie before the first of this round, and when it was due."""
+        earlier, place = divmod(place, len(rows))
+        row = rows[place]
+        at = row.at - self._first_at + (round_ + earlier) * self._length
+        return row, self._started_at + int(at / self._speed)
+
+    def _reaching(self, rows: Sequence[Row], place: int, round_: int, start: int | None) -> tuple[Row, int]:
+        """Return the latest row whose candles begin as early as they are asked for; the latest if there is none."""
+        for earlier in range(len(rows)):
+            row, due = self._due(rows, place - earlier, round_)
+            began = _start(row.path, row.query)
+            if began is None or (start is not None and began + due - row.at <= start + _interval(row)):
+                return row, due
+        return self._due(rows, place, round_)
 
     def refusal(self, status: int, request: Request, retry_after: int) -> Answer:
         """Fail as the provider does."""
@@ -149,14 +172,66 @@ def _sorted(value: str) -> str:
     return ",".join(sorted(value.removeprefix("[").removesuffix("]").split(",")))
 
 
-def _moved(row: Row, by: int) -> str:
-    """Return the body with its times moved by so many milliseconds."""
+def _is_of_candles(path: str) -> bool:
+    return path.endswith(("/klines", "/OHLC"))
+
+
+def _start(path: str, query: Mapping[str, str]) -> int | None:
+    """Return from when on candles are asked for, epoch milliseconds; None for the latest, and for what is no candle."""
+    text = query.get("startTime" if path.endswith("/klines") else "since", "")
+    if not _is_of_candles(path) or not text.isdecimal():
+        return None
+    return int(text) * (1 if path.endswith("/klines") else 1000)
+
+
+def _interval(row: Row) -> int:
+    """Return how long the row's candles are, in milliseconds; 0 if it has none."""
     interval = row.query.get("interval", "")
     if row.path.endswith("/klines") and interval[-1:] in _UNITS_MS and interval[:-1].isdecimal():
-        by = _whole_intervals(row.at, by, int(interval[:-1]) * _UNITS_MS[interval[-1]])
-    elif row.path.endswith("/OHLC"):
-        minutes = row.query.get("interval", "1")
-        by = _whole_intervals(row.at, by, (int(minutes) if minutes.isdecimal() else 1) * 60_000)
+        return int(interval[:-1]) * _UNITS_MS[interval[-1]]
+    if row.path.endswith("/OHLC"):
+        return (int(interval) if interval.isdecimal() else 1) * 60_000
+    return 0
+
+
+def _from(body: str, path: str, start: int) -> str:
+    """Leave out the candles that opened before ``start``, epoch milliseconds; a body of none stays as it is."""
+    try:
+        if path.endswith("/klines"):
+            return _joined(_later(msgspec.json.decode(body, type=list[msgspec.Raw]), start))
+        result = msgspec.json.decode(body, type=_KrakenAnswer).result
+        members = {
+            name: raw
+            if name == "last"
+            else msgspec.Raw(_joined(_later(msgspec.json.decode(raw, type=list[msgspec.Raw]), start // 1000)).encode())
+            for name, raw in result.items()
+        }
+    except msgspec.DecodeError:
+        return body
+    return msgspec.json.encode(_KrakenAnswer(error=[], result=members)).decode()
+
+
+class _KrakenAnswer(msgspec.Struct):
+    error: list[str]
+    result: dict[str, msgspec.Raw]
+
+
+class _Opened(msgspec.Struct, array_like=True):
+    at: int
+
+
+def _later(rows: Sequence[msgspec.Raw], start: int) -> list[msgspec.Raw]:
+    return [row for row in rows if msgspec.json.decode(row, type=_Opened).at >= start]
+
+
+def _joined(rows: Sequence[msgspec.Raw]) -> str:
+    return f"[{','.join(bytes(row).decode() for row in rows)}]"
+
+
+def _moved(row: Row, by: int) -> str:
+    """Return the body with its times moved by so many milliseconds."""
+    if interval := _interval(row):
+        by = _whole_intervals(row.at, by, interval)
     if row.path.startswith("/0/public/"):
         body = _KRAKEN_TIMES.sub(_seconds(by), row.body)
         body = _KRAKEN_LAST.sub(_seconds(by), body)

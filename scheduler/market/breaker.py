@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ERRORS: Final = 5
-"""So many transport errors in a row, and nothing is asked for a while."""
+"""So many transport errors in a row, and nothing is asked for a while. Of calls at the same time one counts."""
 
 SHORTEST_MS: Final = 30_000
 LONGEST_MS: Final = 120_000
@@ -64,6 +64,7 @@ class Breaker:
         self._bucket = TokenBucket(pace.at_once, pace.per_second, now=now) if pace else None
         self._open: ProviderFault | None = None
         self._errors = 0
+        self._counted_at = 0
 
     @property
     def fault(self) -> ProviderFault | None:
@@ -93,8 +94,20 @@ class Breaker:
             logger.warning("no call to %s for %.0f s: %s", self._provider, (until - self._now()) / 1000, fault)
         return fault
 
-    def count_error(self, fault: Unreachable) -> Unreachable:
-        """Count a transport error; gives the fault to tell, with a ``retry_at`` if it was one too many."""
+    def count_error(self, fault: Unreachable, *, begun_at: int) -> Unreachable:
+        """
+        Count a transport error; gives the fault to tell, with a ``retry_at`` if it was one too many.
+
+        Calls that were under way when the last error was counted met the same trouble: streams ask for many candles at
+        once, and a single slip of their provider must not take the quotes away.
+
+        Args:
+            fault: The error.
+            begun_at: When the call was begun, epoch milliseconds.
+        """
+        if begun_at < self._counted_at:
+            return fault
+        self._counted_at = self._now()
         self._errors += 1
         if self._errors < ERRORS or self.fault is not None:
             return fault

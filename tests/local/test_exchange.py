@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import httpx
 import pytest
 
-from local.exchange.application import exchange
+from local.exchange.application import Exchange, exchange
 from local.exchange.limits import WeightMeter
 from local.exchange.listings import BINANCE
+from local.exchange.provider import Answer
 from tests.local.exchange_client import CLOCK, EXCHANGE, NOW, Client
 
 DAY_MS = 86_400_000
@@ -298,3 +302,23 @@ async def test_exchange_information_lists_every_symbol_with_its_tick_and_lot(cli
     filters = {row["filterType"]: row for row in bitcoin["filters"]}
     assert filters["PRICE_FILTER"]["tickSize"] == "0.01000000"
     assert filters["LOT_SIZE"]["stepSize"] == "0.00001000"
+
+
+async def test_a_ticker_waits_for_one_answer_about_candles_at_most():
+    order = []
+
+    class Slow:
+        def answer(self, request):
+            order.append(request.path)
+            time.sleep(0.02)
+            return Answer(b"{}")
+
+    transport = httpx.ASGITransport(app=Exchange({"binance": Slow()}, source="simulated", now=lambda: 0))
+    async with httpx.AsyncClient(transport=transport, base_url="http://exchange") as client:
+        candles = [asyncio.create_task(client.get("/binance/api/v3/klines")) for _ in range(6)]
+        while not order:
+            await asyncio.sleep(0.001)
+        await client.get("/binance/api/v3/ticker/24hr")
+        assert order.index("/api/v3/ticker/24hr") <= 2
+        await asyncio.gather(*candles)
+    assert len(order) == 7

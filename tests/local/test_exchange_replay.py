@@ -116,6 +116,66 @@ async def test_candles_move_by_whole_intervals(tmp_path):
     assert moved[1][1] == "2.0"
 
 
+def candles(at: int, count: int, opened: int, **query: str) -> Row:
+    """A row with ``count`` candles of a minute, the last of which opened at ``opened``."""
+    rows = [[opened - 60_000 * back, f"{back}.0", opened - 60_000 * back + 59_999] for back in reversed(range(count))]
+    asked = {"symbol": "BTCUSDT", "interval": "1m", "limit": "1000", **query}
+    return Row(at=at, path="/api/v3/klines", query=asked, status=200, body=json.dumps(rows))
+
+
+async def test_who_asks_for_candles_from_a_time_on_gets_those_and_who_asks_for_all_gets_all(tmp_path):
+    opening = THEN // 60_000 * 60_000
+    all_of_them = candles(THEN, 100, opening)
+    the_last_two = candles(THEN + 30_000, 2, opening, startTime=str(opening - 60_000))
+    player = Player(tmp_path, "binance", [all_of_them, the_last_two])
+    player.clock.now = NOW + 30_000
+    asked = {"symbol": "BTCUSDT", "interval": "1m", "limit": "1000"}
+    latest = player.clock.now // 60_000 * 60_000
+
+    async def opened(**more: str) -> list[int]:
+        return [row[0] for row in (await player.get("/binance/api/v3/klines", **asked, **more)).json()]
+
+    everything = await opened()
+    assert (len(everything), everything[-1] <= latest) == (100, True)
+    assert await opened(startTime=str(everything[-2])) == everything[-2:]
+    assert await opened(startTime=str(everything[-5])) == everything[-5:]
+    assert await opened(startTime=str(everything[0] - 60_000)) == everything
+    assert await opened(startTime=str(latest + 60_000)) == []
+
+
+async def test_krakens_candles_are_cut_where_they_are_asked_from(tmp_path):
+    opening = THEN // 1000 // 300 * 300
+    rows = [[opening - 300 * back, f"1.{back}"] for back in (3, 2, 1, 0)]
+    body = json.dumps({"error": [], "result": {"ZEURZUSD": rows, "last": opening - 300}}, separators=(",", ":"))
+    row = Row(at=THEN, path="/0/public/OHLC", query={"pair": "EURUSD", "interval": "5"}, status=200, body=body)
+    player = Player(tmp_path, "kraken", [row])
+    now = NOW // 1000 // 300 * 300
+    asked = {"pair": "EURUSD", "interval": "5"}
+    result = (await player.get("/kraken/0/public/OHLC", **asked, since=str(now - 300))).json()["result"]
+    assert result == {"ZEURZUSD": [[now - 300, "1.1"], [now, "1.0"]], "last": now - 300}
+    whole = (await player.get("/kraken/0/public/OHLC", **asked)).json()["result"]
+    assert len(whole["ZEURZUSD"]) == 4
+
+
+async def test_a_recorded_refusal_of_candles_is_played_as_it_was(tmp_path):
+    query = {"symbol": "BTCUSDT", "interval": "1m", "startTime": "5"}
+    body = '{"code":-1121,"msg":"Invalid symbol."}'
+    row = Row(at=THEN, path="/api/v3/klines", query=query, status=400, body=body)
+    answer = await Player(tmp_path, "binance", [row]).get("/binance/api/v3/klines", **query)
+    assert (answer.status_code, answer.text) == (400, body)
+    strange = Row(
+        at=THEN, path="/0/public/OHLC", query={"pair": "EURUSD"}, status=200, body='{"error":["EService:Busy"]}'
+    )
+    answer = await Player(tmp_path, "kraken", [strange]).get("/kraken/0/public/OHLC", pair="EURUSD", since="7")
+    assert answer.json() == {"error": ["EService:Busy"]}
+
+
+async def test_what_was_recorded_from_a_stand_in_is_a_replay(tmp_path):
+    row = Row(at=THEN, path="/api/v3/ping", query={}, status=200, body="{}", headers={"x-tickwire-source": "simulated"})
+    answer = await Player(tmp_path, "binance", [row]).get("/binance/api/v3/ping")
+    assert answer.headers.get_list("x-tickwire-source") == ["replay"]
+
+
 async def test_krakens_times_move_in_seconds_and_nanoseconds(tmp_path):
     second = THEN // 1000
     opening = second - second % 300

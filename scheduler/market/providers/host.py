@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -71,6 +72,23 @@ def read_source(headers: Mapping[str, str], name: str) -> str:
     return named if _SOURCE.fullmatch(named) else name
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """
+    A whole answer as it came: ``path`` is the provider's own, ``at`` when it was all there, epoch milliseconds.
+
+    Names of headers are in small letters; what has to do with the body's way here is not among them.
+    """
+
+    provider: str
+    at: int
+    path: str
+    query: Mapping[str, str]
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
 class Host:
     """
     A caller of one provider's HTTP API, to be built on.
@@ -100,6 +118,7 @@ class Host:
         self._transport = transport
         self._breaker = breaker or Breaker(self.name, now=now)
         self._quarantine: dict[str, int] = {}
+        self._watcher: Callable[[Heard], None] | None = None
         self._opened: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
 
     @property
@@ -115,6 +134,7 @@ class Host:
                 trust_env=self._url.startswith("https://"),
                 verify=certificates(),
                 transport=self._transport,
+                event_hooks={"response": [self._tell]} if self._watcher else {},
             )
             self._opened = loop, client
         return self._opened[1]
@@ -124,6 +144,28 @@ class Host:
         opened, self._opened = self._opened, None
         if opened is not None:
             await opened[1].aclose()
+
+    def watch(self, watcher: Callable[[Heard], None]) -> None:
+        """Have every answer told to ``watcher``, whatever it says; before the first call."""
+        self._watcher = watcher
+
+    async def _tell(self, response: httpx.Response) -> None:
+        await response.aread()
+        if self._watcher is None:
+            return
+        url = response.request.url
+        way = {"connection", "content-encoding", "content-length", "transfer-encoding"}
+        self._watcher(
+            Heard(
+                self.name,
+                at=self._now(),
+                path=url.path.removeprefix(httpx.URL(self._url).path.rstrip("/")),
+                query=dict(url.params),
+                status=response.status_code,
+                headers={name.lower(): value for name, value in response.headers.items() if name.lower() not in way},
+                body=response.text,
+            )
+        )
 
     async def _get(
         self, path: str, parameters: Mapping[str, str] | None = None, *, weight: float = 1
@@ -143,12 +185,13 @@ class Host:
             ProviderFault: The call may not be made, there is no whole answer, or it refuses us or says 5xx.
         """
         self._breaker.spend(weight)
+        begun_at = self._now()
         try:
             response = await self._client.get(self._url + path, params=parameters)
         except httpx.TimeoutException as error:
-            raise self._unreachable(f"timed out ({type(error).__name__})") from error
+            raise self._unreachable(f"timed out ({type(error).__name__})", begun_at) from error
         except httpx.HTTPError as error:
-            raise self._unreachable(f"{type(error).__name__}: {error}") from error
+            raise self._unreachable(f"{type(error).__name__}: {error}", begun_at) from error
         self._breaker.count_answer()
         if (fault := self._read_refusal(response)) is not None:
             raise fault
@@ -160,10 +203,10 @@ class Host:
 
     def _late(self, within: float) -> ProviderFault:
         """Take note that the time for an answer is over."""
-        return self._unreachable(f"no whole answer within {within:.1f} s")
+        return self._unreachable(f"no whole answer within {within:.1f} s", self._now() - round(1000 * within))
 
-    def _unreachable(self, reason: str) -> ProviderFault:
-        return self._breaker.count_error(Unreachable(self.name, reason))
+    def _unreachable(self, reason: str, begun_at: int) -> ProviderFault:
+        return self._breaker.count_error(Unreachable(self.name, reason), begun_at=begun_at)
 
     def _read_refusal(self, response: httpx.Response) -> ProviderFault | None:
         status, reason = response.status_code, self._reason(response)

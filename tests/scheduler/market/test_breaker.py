@@ -49,49 +49,64 @@ def test_the_longest_refusal_counts(breaker, clock):
 
 def test_five_errors_in_a_row_stop_the_calls_for_a_while(breaker, clock):
     for _ in range(ERRORS - 1):
-        assert breaker.count_error(TIMED_OUT) is TIMED_OUT
+        assert failed(breaker) is TIMED_OUT
     assert breaker.fault is None
-    last = breaker.count_error(TIMED_OUT)
+    last = failed(breaker)
     assert (last.reason, last.retry_at) == ("timed out", NOON + 75_000)
     assert breaker.fault is last
     clock.at = NOON + 75_000
     assert breaker.fault is None
 
 
+def failed(breaker):
+    """Count the error of a call that was begun only now."""
+    return breaker.count_error(TIMED_OUT, begun_at=breaker._now())
+
+
+def test_calls_that_fail_at_the_same_time_are_one_error_of_the_row(breaker, clock):
+    for _ in range(ERRORS - 1):
+        begun = [clock.at, clock.at + 10, clock.at + 2_990]
+        clock.at += 3_000
+        assert [breaker.count_error(TIMED_OUT, begun_at=at) for at in begun] == [TIMED_OUT] * 3
+    assert breaker.fault is None
+    clock.at += 3_000
+    assert breaker.count_error(TIMED_OUT, begun_at=clock.at - 3_000) is breaker.fault
+
+
 @pytest.mark.parametrize(("jitter", "pause_ms"), [(0.0, 30_000), (1.0, 120_000)])
 def test_the_while_is_30_to_120_seconds(clock, jitter, pause_ms):
     breaker = Breaker("gold-api", now=clock, jitter=lambda: jitter)
     for _ in range(ERRORS):
-        breaker.count_error(TIMED_OUT)
+        failed(breaker)
     assert breaker.fault.retry_at == NOON + pause_ms
 
 
 def test_an_answer_ends_the_row(breaker):
     for _ in range(ERRORS - 1):
-        breaker.count_error(TIMED_OUT)
+        failed(breaker)
     breaker.count_answer()
     for _ in range(ERRORS - 1):
-        breaker.count_error(TIMED_OUT)
+        failed(breaker)
     assert breaker.fault is None
 
 
 def test_after_the_while_a_single_error_is_enough_and_an_answer_makes_all_good(breaker, clock):
     for _ in range(ERRORS):
-        breaker.count_error(TIMED_OUT)
+        failed(breaker)
     clock.at = NOON + 75_000
     breaker.spend(1)
-    assert breaker.count_error(TIMED_OUT).retry_at == NOON + 150_000
+    assert failed(breaker).retry_at == NOON + 150_000
     clock.at = NOON + 150_000
     breaker.spend(1)
     breaker.count_answer()
-    assert breaker.count_error(TIMED_OUT) is TIMED_OUT
+    assert failed(breaker) is TIMED_OUT
 
 
 def test_errors_of_calls_that_were_under_way_do_not_lengthen_the_while(breaker):
     for _ in range(ERRORS):
-        breaker.count_error(TIMED_OUT)
+        failed(breaker)
     until = breaker.fault.retry_at
-    assert breaker.count_error(TIMED_OUT) is TIMED_OUT
+    assert failed(breaker) is TIMED_OUT
     assert breaker.fault.retry_at == until
 
 

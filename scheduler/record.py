@@ -1,0 +1,307 @@
+"""
+The subcommand ``tickwire record``: keep what the real hosts answer, for ``tickwire up --providers replay:DIR``.
+
+All three streams run here as they do anywhere, on the same providers and at the same pace, but nothing is stored or
+sent: so what is recorded is what the system asks for. A recording is a folder with a file for each provider, one answer
+a line; ``local/exchange/replay.py`` describes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from pydantic import ValidationError
+
+from handlers.hub.instruments import instruments
+from handlers.hub.protocol import PERIOD_MS
+from scheduler.binary import Sentiments
+from scheduler.clock import Job, epoch_ms, follow_grid
+from scheduler.composition import Known
+from scheduler.market.breaker import Breaker
+from scheduler.market.prices import Prices
+from scheduler.market.providers.binance import Binance
+from scheduler.market.providers.binance_flow import BinanceFlow
+from scheduler.market.providers.binance_klines import BinanceKlines
+from scheduler.market.providers.frankfurter import Frankfurter
+from scheduler.market.providers.gold_api import GoldApi
+from scheduler.market.providers.kraken import Kraken
+from scheduler.market.providers.kraken_candles import KrakenCandles
+from scheduler.market.providers.swissquote import Swissquote
+from scheduler.settings import SchedulerSettings
+from scheduler.signals import Signals
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+
+    from handlers.hub.candles import Candles, Votes
+    from scheduler.composition import Composer
+    from scheduler.market.providers.host import Heard, Host
+
+FETCH_SHARE: Final = 0.75
+"""The part of a stream's period in which its answers must have come, as in a tick."""
+
+REPLAYED: Final = ("binance", "kraken", "gold-api")
+"""The providers without which a replay has no prices for the instruments that are preferred there."""
+
+_GOOD: Final = 200
+
+
+class _Refusal(Exception):
+    """Nothing can be recorded; the sentence says why."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """
+    Record for some minutes, or until Ctrl-C; returns the exit code.
+
+    It is 0 when every provider has given good answers, 1 when one has not (what there is stays), or nothing could be
+    recorded at all.
+    """
+    chosen = _parser().parse_args(list(arguments))
+    try:
+        folder = _new_folder(chosen.to)
+        settings = _settings(chosen)
+        recorder = asyncio.run(_record_until_stopped(settings, folder, seconds=60 * chosen.minutes))
+    except _Refusal as refusal:
+        print(f"tickwire record: {refusal}", file=sys.stderr)  # noqa: T201 - a command line program prints
+        return 1
+    print("\n".join(recorder.report()))  # noqa: T201 - likewise
+    return 0 if recorder.is_whole else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tickwire record",
+        description="Record what the market data hosts answer, to play it back with tickwire up --providers "
+        "replay:DIR. Ctrl-C ends it earlier and keeps what there is. The hosts have terms of their own: look whether "
+        "they let you keep, and pass on, what they say.",
+    )
+    parser.add_argument("--minutes", type=_minutes, default=5.0, help="for how long (5)")
+    parser.add_argument(
+        "--to", type=Path, required=True, metavar="DIR", help="a folder that is not there yet, or empty"
+    )
+    for provider in REPLAYED:
+        name = provider.replace("-", "_")
+        parser.add_argument(
+            f"--{provider}-url",
+            default=os.environ.get(f"TICKWIRE_{name.upper()}_URL")
+            or SchedulerSettings.model_fields[f"{name}_url"].default,
+            metavar="URL",
+            help=f"where {provider} is (%(default)s)",
+        )
+    return parser
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"not a positive number of minutes: {text!r}")
+    return minutes
+
+
+def _new_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise _Refusal(f"there is something in {folder} already; a recording is never written over")
+    except OSError as error:
+        raise _Refusal(f"{folder} cannot be written to: {error.strerror}") from error
+    return folder
+
+
+def _settings(chosen: argparse.Namespace) -> SchedulerSettings:
+    try:
+        # No table is used, but every scheduler's settings name one.
+        return SchedulerSettings(
+            table="none",
+            binance_url=chosen.binance_url,
+            kraken_url=chosen.kraken_url,
+            gold_api_url=chosen.gold_api_url,
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise _Refusal(f"{'_'.join(map(str, fault['loc']))} cannot be used: {fault['msg']}") from None
+
+
+async def _record_until_stopped(settings: SchedulerSettings, folder: Path, *, seconds: float) -> Recorder:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    print(f"recording into {folder}; Ctrl-C ends it and keeps what there is", flush=True)  # noqa: T201
+    return await record(settings, folder, seconds=seconds, stop=stop)
+
+
+class Recorder:
+    """
+    Writes answers down as they come, each at once, and counts them.
+
+    Args:
+        folder: Where the files go.
+        expected: The providers without which it is not whole.
+    """
+
+    def __init__(self, folder: Path, expected: Sequence[str]) -> None:
+        self._folder = folder
+        self._expected = expected
+        self._good: Counter[str] = Counter()
+        self._refused: Counter[tuple[str, int]] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._missing: dict[str, Sequence[str]] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every provider has given a good answer, and every stream has something about every instrument."""
+        return all(self._good[name] for name in self._expected) and not any(self._missing.values())
+
+    def hear(self, heard: Heard) -> None:
+        """Write one answer down; refusals too, because they are what the host answered."""
+        if heard.status == _GOOD:
+            self._good[heard.provider] += 1
+        else:
+            self._refused[heard.provider, heard.status] += 1
+        row = {
+            "at": heard.at,
+            "path": heard.path,
+            "query": heard.query,
+            "status": heard.status,
+            "headers": heard.headers,
+            "body": heard.body,
+        }
+        with (self._folder / f"{heard.provider}.jsonl").open("ab") as file:
+            file.write(msgspec.json.encode(row) + b"\n")
+
+    def note(self, stream: str, *, faults: Sequence[str], missing: Sequence[str]) -> None:
+        """Take note of what a tick of a stream lacked."""
+        self._faults.update(faults)
+        self._missing[stream] = missing
+
+    def report(self) -> list[str]:
+        """Say what there is, and what is not."""
+        lines = []
+        others = sorted({*self._good, *(name for name, _ in self._refused)} - {*self._expected})
+        for name in (*self._expected, *others):
+            refusals = [f"{count} with status {status}" for (of, status), count in self._refused.items() if of == name]
+            lines.append(f"{name}: {self._good[name]} answers" + "".join(f", {one}" for one in refusals))
+            if name in self._expected and not self._good[name]:
+                lines.append(f"  ! no good answer: a replay will have nothing of {name}")
+        for stream, missing in self._missing.items():
+            if missing:
+                lines.append(f"  ! {stream}: nothing about {', '.join(missing)}")
+        lines += [f"  ! {count} times: {fault}" for fault, count in self._faults.most_common()]
+        return lines
+
+
+class _Nowhere:
+    """A ``CandleStore`` that keeps nothing."""
+
+    def find_candles(self, symbol: str, timeframe: str) -> Candles | None:  # noqa: ARG002 - the port's
+        return None
+
+    def find_votes(self, symbol: str, timeframe: str) -> Votes | None:  # noqa: ARG002 - the port's
+        return None
+
+    def keep(self, items: Sequence[Candles | Votes]) -> Sequence[Candles | Votes]:  # noqa: ARG002 - the port's
+        return ()
+
+
+async def record(
+    settings: SchedulerSettings,
+    folder: Path,
+    *,
+    seconds: float,
+    stop: asyncio.Event,
+    periods: Mapping[str, int] = PERIOD_MS,
+) -> Recorder:
+    """
+    Run the streams at once and then on the grid, and record every answer.
+
+    Args:
+        settings: Where the providers are, and which candles are wanted.
+        folder: Where the recording goes; it is there.
+        seconds: For how long.
+        stop: Ends it earlier.
+        periods: How often each stream asks, in milliseconds.
+    """
+    composers, hosts = _composers(settings)
+    recorder = Recorder(folder, [name for name in REPLAYED if any(host.name == name for host in hosts)])
+    for host in hosts:
+        host.watch(recorder.hear)
+    known = dict.fromkeys(composers, Known())
+    until = epoch_ms() + int(1000 * seconds)
+
+    async def tick(stream: str) -> None:
+        composer = composers[stream]
+        fetched = await composer.fetch(within=FETCH_SHARE * periods[stream] / 1000)
+        composition = composer.compose(fetched, known[stream], now=epoch_ms(), full=False)
+        known[stream] = Known(composition.content, composition.state)
+        recorder.note(stream, faults=composition.faults, missing=_missing(stream, composition.content))
+
+    def job(stream: str) -> Job:
+        async def run(seq: int) -> None:  # noqa: ARG001 - every tick is alike here
+            await tick(stream)
+
+        return Job(stream, periods[stream], run)
+
+    try:
+        await _unless(stop, *(tick(stream) for stream in composers))
+        await follow_grid([job(stream) for stream in composers], until=until, stop=stop)
+    finally:
+        await asyncio.gather(*(composer.close() for composer in composers.values()))
+    return recorder
+
+
+async def _unless(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
+    """Do all the work, or leave it when told to stop."""
+    doing = {asyncio.ensure_future(one) for one in work}
+    stopping = asyncio.ensure_future(stop.wait())
+    left = set(doing)
+    while left and not stopping.done():
+        await asyncio.wait({stopping, *left}, return_when=asyncio.FIRST_COMPLETED)
+        left = {one for one in left if not one.done()}
+    for one in (stopping, *left):
+        one.cancel()
+    await asyncio.gather(*(doing - left))
+    await asyncio.gather(stopping, *left, return_exceptions=True)
+
+
+def _composers(settings: SchedulerSettings) -> tuple[dict[str, Composer[Any]], list[Host]]:
+    """Make the streams on providers of their own, and list those."""
+    breakers = {name: Breaker(name) for name in ("binance", "kraken")}
+    quoting: list[Binance | Kraken | GoldApi | Swissquote] = [
+        Binance(settings.binance_url, breaker=breakers["binance"]),
+        Kraken(settings.kraken_url, breaker=breakers["kraken"]),
+        GoldApi(settings.gold_api_url),
+        *([Swissquote(settings.swissquote_url)] if settings.swissquote else []),
+    ]
+    reference = Frankfurter(settings.frankfurter_url)
+    candles: list[BinanceKlines | KrakenCandles] = [
+        BinanceKlines(settings.binance_url, breaker=breakers["binance"]),
+        KrakenCandles(settings.kraken_url, breaker=breakers["kraken"]),
+    ]
+    flow = BinanceFlow(settings.binance_url, breaker=breakers["binance"])
+    listed = list(instruments().values())
+    timeframes = tuple(dict.fromkeys(settings.signal_timeframes.split(",")))
+    composers: dict[str, Composer[Any]] = {
+        "market": Prices(listed, quoting, reference=reference),
+        "signals": Signals(listed, candles, _Nowhere(), timeframes=timeframes),
+        "binary": Sentiments(listed, flow),
+    }
+    return composers, [*quoting, reference, *candles, flow]
+
+
+def _missing(stream: str, content: Mapping[str, bytes]) -> list[str]:
+    """List the instruments about which a stream has nothing, though it could."""
+    symbols = [one.symbol for one in instruments().values() if stream != "binary" or one.kind == "crypto"]
+    return [symbol for symbol in symbols if symbol not in content]
