@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,8 +95,11 @@ def _from_file(path: Path) -> tuple[list[OHLCV], str]:
         raise _Refusal(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:  # msgspec's errors are ValueErrors
         raise _Refusal(f"{path} is no JSON array of Binance klines: {error}") from error
-    if not all(isfinite(number) for one in rows for number in msgspec.structs.astuple(one) if number is not None):
+    if not all(isfinite(number) for one in rows for number in msgspec.structs.astuple(one)[1:] if number is not None):
         raise _Refusal(f"{path} is no JSON array of Binance klines: not everything in it is a number")
+    for number, (one, following) in enumerate(pairwise(rows), start=1):
+        if following.opened_at < one.opened_at:
+            raise _Refusal(f"{path} does not have the oldest first: candle {number + 1} opened before candle {number}")
     return [OHLCV(one.open, one.high, one.low, one.close, one.volume) for one in rows], f"{len(rows)} candles of {path}"
 
 

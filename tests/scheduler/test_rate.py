@@ -97,13 +97,46 @@ def test_without_votes_the_table_says_so(file_of, capsys):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "no JSON", "{}", "[1]", '[["a",1,1,1,1,1]]', "[[1,2,3]]", '[[1,"x",1,1,1,1]]', '[[1,"NaN",1,1,1,1]]'],
+    [
+        "",
+        "no JSON",
+        "{}",
+        "[1]",
+        "[" * 5_000,
+        '[["a",1,1,1,1,1]]',
+        "[[1,true,1,1,1,1]]",
+        "[[1,1e400,1,1,1,1]]",
+        "[[1,2,3]]",
+        '[[1,"x",1,1,1,1]]',
+        '[[1,"NaN",1,1,1,1]]',
+    ],
 )
 def test_a_file_of_something_else_is_refused_with_one_sentence(file_of, capsys, content):
     assert main(["BTC", "--candles", file_of(content), "--json"]) == 1
     told = capsys.readouterr()
     assert (told.out, told.err.count("\n")) == ("", 1)
     assert "candles.json is no JSON array of Binance klines: " in told.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "number"), [(klines(300)[::-1], 2), ([*klines(10)[:7], klines(10)[5]], 8)], ids=["backwards", "one"]
+)
+def test_candles_that_are_not_in_order_are_refused_with_one_sentence(file_of, capsys, rows, number):
+    assert main(["BTC", "--candles", file_of(rows), "--json"]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert f"does not have the oldest first: candle {number} opened before candle {number - 1}" in told.err
+
+
+def test_candles_that_nothing_can_be_made_of_are_rated_without_a_fault(file_of, capsys):
+    """What a hostile file may hold and JSON allows: flat, without volume, beyond any price, opened at no instant."""
+    still = [[9 * 10**30 + number, "1.1", 1.1, 1.1, "1.1", 0] for number in range(300)]
+    assert main(["BTC", "--candles", file_of(still), "--json"]) == 0
+    flat = said(capsys)
+    assert (flat["rating"], flat["label"], flat["votes"]["VWMA20"], flat["votes"]["CCI"]) == (0, "NEUTRAL", None, None)
+    huge = [[number, 1e308, 1.7e308, "1e-308", 1e308, 1e308] for number in range(300)]
+    assert main(["BTC", "--candles", file_of(huge), "--json"]) == 0
+    assert set(said(capsys)["votes"].values()) <= {-1, 0, 1, None}
 
 
 def test_a_file_that_is_not_there_is_named(capsys, tmp_path):
