@@ -2,9 +2,9 @@
 What a tick of the signals costs in CPU for 30 instruments of 1,000 candles: cold, and when a candle has just closed.
 
 ``python tests/benchmarks/bench_rating.py`` prints one JSON object a line, each a measurement as ``measure()`` gives it.
-The exchange answers from memory, and the table keeps what it is given; everything else is the stream's own: calls,
-reading, indicators, votes, what is written for the table and for the wire. ``ratio`` is how many times cheaper it is
-than the same work was allowed to be.
+The exchange is a process of its own that answers over HTTP, and the table keeps what it is given; everything else is
+the stream's own and is counted: calls, reading, indicators, votes, what is written for the table and for the wire.
+``ratio`` is how many times cheaper it is than the same work was allowed to be.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
-
-import httpx
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
@@ -91,29 +91,46 @@ def _least(work: Callable[[], object], rounds: int = 5) -> float:
     return min(spent) * 1000
 
 
-async def _ticks() -> tuple[float, float]:
-    """Run the stream's own composer; give what its first tick costs, and one when every candle has just closed."""
-    exchange = {
+async def _serve() -> None:
+    """Be the exchange until the parent goes; its answers are made before it says where it is."""
+    import uvicorn  # noqa: PLC0415  # for the server's process only
+
+    rows = {
         f"S{number}USDT": [json.dumps(row, separators=(",", ":")) for row in klines(number)]
         for number in range(INSTRUMENTS)
     }
-    whole = {name: f"[{','.join(rows[:CANDLES])}]".encode() for name, rows in exchange.items()}
+    whole = {name: f"[{','.join(candles[:CANDLES])}]".encode() for name, candles in rows.items()}
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked = request.url.params
-        if "startTime" not in asked:
-            return httpx.Response(200, content=whole[asked["symbol"]])
-        first, end = (-(-(int(asked[bound]) - START) // HOUR) for bound in ("startTime", "endTime"))
-        return httpx.Response(200, content=f"[{','.join(exchange[asked['symbol']][first:end])}]".encode())
+    async def answer(scope: Any, receive: object, send: Callable[[Any], Awaitable[None]]) -> None:
+        asked = {name: value for name, (value,) in parse_qs(scope["query_string"].decode()).items()}
+        body = whole[asked["symbol"]]
+        if "startTime" in asked:
+            first, end = (-(-(int(asked[bound]) - START) // HOUR) for bound in ("startTime", "endTime"))
+            body = f"[{','.join(rows[asked['symbol']][first:end])}]".encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
+    server = uvicorn.Server(uvicorn.Config(answer, port=0, log_level="critical", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # uvicorn tells no other way
+        await asyncio.sleep(0.01)
+    print(server.servers[0].sockets[0].getsockname()[1], flush=True)  # noqa: T201  # how the parent learns the port
+    await asyncio.to_thread(sys.stdin.read)
+    server.should_exit = server.force_exit = True
+    await serving
+
+
+async def _ticks(port: int) -> tuple[float, float]:
+    """Run the stream's own composer; give what its first tick costs, and one when every candle has just closed."""
     now = START + CANDLES * HOUR + 2_000
     listed = [
-        Instrument(symbol=name[:-4], name=name, kind="crypto", decimals=2, sources={"binance": name})
-        for name in exchange
+        Instrument(symbol=f"S{number}", name="Share", kind="crypto", decimals=2, sources={"binance": f"S{number}USDT"})
+        for number in range(INSTRUMENTS)
     ]
 
     def composer() -> Signals:
-        provider = BinanceKlines("http://exchange.test", now=lambda: now, transport=httpx.MockTransport(answer))
+        provider = BinanceKlines(f"http://127.0.0.1:{port}", now=lambda: now)
         return Signals(listed, [provider], InMemoryCandleStore(), now=lambda: now)
 
     async def tick(signals: Signals, known: Known) -> tuple[float, Known]:
@@ -156,7 +173,15 @@ def measure() -> list[Measurement]:
             votes(indicators.read())
 
     warm = _least(go_on)
-    tick_cold, tick_warm = asyncio.run(_ticks())
+    with subprocess.Popen(
+        [sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            tick_cold, tick_warm = asyncio.run(_ticks(int(server.stdout.readline())))
+        finally:
+            server.stdin.close()
     each = f"{INSTRUMENTS} instruments of {CANDLES} candles"
     return [
         _measurement(f"rate {each} for the first time", cold, COLD_BUDGET),
@@ -177,5 +202,8 @@ def _measurement(name: str, value: float, budget: float) -> Measurement:
 
 
 if __name__ == "__main__":
-    for line in measure():
-        print(json.dumps(line))  # noqa: T201  # a command line program prints
+    if sys.argv[1:2] == ["--serve"]:
+        asyncio.run(_serve())
+    else:
+        for line in measure():
+            print(json.dumps(line))  # noqa: T201  # a command line program prints
