@@ -10,6 +10,7 @@ from tests.benchmarks.bench_wire import PUSH, TARGETS, TICKS, sent, table
 MINUTES = 4
 
 
+@pytest.mark.contract
 async def test_an_hour_is_within_its_bounds_as_some_minutes_of_it_show():
     first = await sent(12)
     more = await sent(12 * MINUTES)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 
 from handlers.hub.instruments import instruments
 from local.exchange.application import exchange
 from scheduler.composition import Known
-from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, Unreachable
+from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, UnknownInstrument, Unreachable
 from scheduler.market.prices import Prices
 from scheduler.market.providers.binance import Binance
 from scheduler.market.providers.gold_api import GoldApi
@@ -104,34 +106,40 @@ async def test_everything_that_is_sold_there_has_a_quote_and_says_that_it_is_sim
 
 
 HOUR = 3_600_000
+TROUBLES = [
+    ({"status": 429, "retry_after": 7}, RateLimited, 7_000),
+    ({"status": 429}, RateLimited, 30_000),
+    ({"status": 418}, RateLimited, 120_000),
+    ({"status": 451}, Refused, HOUR),
+    ({"status": 403}, Refused, HOUR),
+    ({"status": 500}, Unavailable, None),
+    ({"status": 502}, Unavailable, None),
+    ({"status": 503}, Unavailable, None),
+    ({"body": "truncated"}, MalformedAnswer, None),
+    ({"body": "html"}, MalformedAnswer, None),
+    ({"body": "error"}, {"kraken": Unavailable}, None),
+    ({"body": "empty_error"}, MalformedAnswer, None),
+    ({"body": "wrong_length"}, Unreachable, None),
+    ({"body": "reset"}, Unreachable, None),
+    ({"body": "drip", "delay_s": 0.05}, Unreachable, None),
+    ({"delay_s": 0.5}, Unreachable, None),
+]
+"""What is wrong, what kind of fault that is (by provider, where it is not of the same kind), and for how long."""
+
+
+def patience(what):
+    """Only a delay is met by our own impatience; all else answers, however busy the machine is."""
+    return 0.2 if "delay_s" in what else 3
 
 
 @pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize(
-    ("what", "faults", "shut_for"),
-    [
-        ({"status": 429, "retry_after": 7}, RateLimited, 7_000),
-        ({"status": 451}, Refused, HOUR),
-        ({"status": 403}, Refused, HOUR),
-        ({"status": 500}, Unavailable, None),
-        ({"status": 503}, Unavailable, None),
-        ({"body": "truncated"}, MalformedAnswer, None),
-        ({"body": "html"}, MalformedAnswer, None),
-        ({"body": "error"}, {"kraken": Unavailable}, None),
-        ({"body": "wrong_length"}, Unreachable, None),
-        ({"body": "reset"}, Unreachable, None),
-        ({"body": "drip", "delay_s": 0.05}, Unreachable, None),
-        ({"delay_s": 0.5}, Unreachable, None),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("what", "faults", "shut_for"), TROUBLES, ids=str)
 async def test_a_trouble_is_a_fault_of_its_kind_and_over_when_it_is_over(
     provider_of, trouble, clock, name, what, faults, shut_for
 ):
     provider, sold = provider_of(name), sold_by(name)
     await trouble(name, **what)
-    # Only a delay is met by our own impatience; all else answers, however busy the machine is.
-    answer = await provider.fetch(sold, within=0.2 if "delay_s" in what else 3)
+    answer = await provider.fetch(sold, within=patience(what))
     expected = faults.get(name, MalformedAnswer) if isinstance(faults, dict) else faults
     assert (answer.quotes, {type(fault) for fault in answer.faults}) == ({}, {expected})
     assert {fault.retry_at for fault in answer.faults} == {shut_for and clock.at + shut_for}
@@ -141,6 +149,55 @@ async def test_a_trouble_is_a_fault_of_its_kind_and_over_when_it_is_over(
         assert (await provider.fetch(sold, within=5)).quotes == {}
         clock.at += 1
     assert set((await provider.fetch(sold, within=5)).quotes) == {one.symbol for one in sold}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(("what", "shut_for"), [(what, shut_for) for what, _, shut_for in TROUBLES], ids=str)
+async def test_a_trouble_leaves_the_last_values_stale_and_the_provider_down_until_it_is_over(
+    provider_of, trouble, clock, name, what, shut_for
+):
+    provider, sold = provider_of(name), sold_by(name)
+    prices, known, told = Prices(sold, [provider], now=clock), Known(), []
+
+    async def tick(within):
+        nonlocal known
+        composition = prices.compose(await prices.fetch(within=within), known, now=clock.at, full=False)
+        known = Known(composition.content, composition.state)
+        told.extend((one.component, one.state) for one in composition.news)
+        return {symbol: msgspec.json.decode(data) for symbol, data in composition.content.items()}
+
+    good = await tick(5)
+    await trouble(name, **what)
+    for _ in range(3):
+        clock.at += provider.period_ms + 1_000
+        left = await tick(patience(what))
+    assert {symbol: quote | {"stale": False} for symbol, quote in left.items()} == good
+    assert {quote["stale"] for quote in left.values()} == {True}
+    assert told == [(f"provider.{name}", "down")]
+    await trouble.end(name)
+    # Errors of transport may have opened the breaker too, for two minutes at most.
+    clock.at += max(shut_for or 0, 120_000)
+    better = await tick(5)
+    assert better.keys() == good.keys()
+    assert {quote["stale"] for quote in better.values()} == {False}
+    assert told == [(f"provider.{name}", "down"), (f"provider.{name}", "ok")]
+
+
+@pytest.mark.parametrize(("name", "unknown"), [("binance", "NOPEUSDT"), ("kraken", "NOPEUSD"), ("gold-api", "NOPE")])
+async def test_a_symbol_that_is_not_known_there_is_told_once_and_costs_no_other_its_quote(
+    provider_of, clock, name, unknown
+):
+    provider, sold = provider_of(name), sold_by(name)
+    nobodys = replace(sold[0], symbol="NOPE", sources={name: unknown})
+    asked = [sold[0], nobodys, *sold[1:]]
+    answer = await provider.fetch(asked, within=5)
+    assert set(answer.quotes) == {one.symbol for one in sold}
+    (fault,) = answer.faults
+    assert isinstance(fault, UnknownInstrument)
+    assert unknown in str(fault)
+    clock.at += provider.period_ms
+    again = await provider.fetch(asked, within=5)
+    assert (set(again.quotes), again.faults) == ({one.symbol for one in sold}, [])
 
 
 async def test_bans_are_sat_out_and_whoever_is_left_is_asked_meanwhile(address, clock, trouble, closing):
