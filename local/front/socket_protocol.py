@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from base64 import b64decode
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
@@ -17,12 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from websockets.extensions import Extension
-    from websockets.typing import ExtensionParameter
+    from websockets.http11 import Response
+    from websockets.typing import ExtensionParameter, StatusLike
 
 #: The largest frame that the gateway sends; longer messages are split (quotas page: frames of 32 KB).
 _FRAME = 32_768
 #: What API Gateway answers to an offer of permessage-deflate, as seen by clients of the websockets library.
 _WINDOW_BITS = 12
+#: What a ``Sec-WebSocket-Key`` decodes to (RFC 6455, 4.1).
+_KEY_BYTES = 16
+#: How much a client may say before it is accepted; then it is not read any more until it is.
+_EARLY = 65_536
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -43,23 +53,71 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_header(name, value)
         self._names.append(name)
 
+    def data_received(self, data: bytes) -> None:
+        """Take what arrives, and remember it: frames may stand behind an upgrade request."""
+        self._arrived = data
+        super().data_received(data)
+
     def handle_websocket_upgrade(self) -> None:
-        """Hand the request over with its own header names."""
-        if len(self.url) > self._LONGEST_LINE:
-            self._refuse(self.long_url_status, "Request-URI Too Long")
-            return
-        longest = max(len(name) + len(value) for name, value in self.headers)
-        if longest > self._LONGEST_LINE or len(self.headers) > self._MOST_HEADERS:
-            self._refuse(431, "Request Header Fields Too Large")
+        """Hand the request over with its own header names, and what came behind it."""
+        fault = self._fault()
+        if fault is not None:
+            self.transport.write(refusal(*fault))
+            self.transport.close()
             return
         self.scope["headers"] = [(name, value) for name, (_, value) in zip(self._names, self.headers, strict=True)]
         super().handle_websocket_upgrade()
+        found = sys.exception()
+        if isinstance(found, httptools.HttpParserUpgrade) and (behind := self._arrived[found.args[0] :]):
+            cast("SocketProtocol", self.transport.get_protocol()).data_received(behind)
 
-    def _refuse(self, status: int, message: str) -> None:
-        body = f'{{"message":"{message}"}}'
-        head = f"HTTP/1.1 {status} {message}\r\nContent-Type: application/json\r\nConnection: close\r\n"
-        self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 # the base class's
+        """Refuse what is no HTTP."""
+        self.transport.write(refusal(400, "Bad Request"))
         self.transport.close()
+
+    def _fault(self) -> tuple[int, str] | None:
+        """Return why a request is none that begins a WebSocket: a status and what the body says."""
+        if len(self.url) > self._LONGEST_LINE:
+            return self.long_url_status, "Request-URI Too Long"
+        longest = max(len(name) + len(value) for name, value in self.headers)
+        if longest > self._LONGEST_LINE or len(self.headers) > self._MOST_HEADERS:
+            return 431, "Request Header Fields Too Large"
+        if self.scope["method"] != "GET":
+            return 405, "Method Not Allowed"
+        given: dict[bytes, list[bytes]] = {}
+        for name, value in self.headers:
+            given.setdefault(name, []).append(value)
+        # A body would be taken for frames.
+        has_body = b"transfer-encoding" in given or set(given.get(b"content-length", ())) - {b"0"}
+        if self.scope["http_version"] != "1.1" or has_body or len(given.get(b"host", ())) != 1:
+            return 400, "Bad Request"
+        if given.get(b"sec-websocket-version") != [b"13"]:
+            return 426, "Upgrade Required"
+        return None if _is_key(given.get(b"sec-websocket-key", [])) else (400, "Bad Request")
+
+
+def refusal(status: int, message: str) -> bytes:
+    """Return the answer to a request that never reaches a stage; it looks like those that do."""
+    body = f'{{"message":"{message}"}}'
+    lines = [
+        f"HTTP/1.1 {status} {message}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        f"x-amzn-RequestId: {uuid4()}",
+        f"Date: {formatdate(usegmt=True)}",
+        "Connection: close",
+        *(["Sec-WebSocket-Version: 13"] if status == HTTPStatus.UPGRADE_REQUIRED else []),
+        *(["Allow: GET"] if status == HTTPStatus.METHOD_NOT_ALLOWED else []),
+    ]
+    return "\r\n".join([*lines, "", body]).encode()
+
+
+def _is_key(values: list[bytes]) -> bool:
+    try:
+        return len(values) == 1 and len(b64decode(values[0], validate=True)) == _KEY_BYTES
+    except ValueError:
+        return False
 
 
 class _Deflate(PerMessageDeflate):
@@ -113,6 +171,16 @@ class _Frames(ServerProtocol):
             self.current_size = None
         super().recv_frame(frame)
 
+    def reject(self, status: StatusLike, text: str) -> Response:  # noqa: ARG002 # the base class's
+        """Refuse a request in the gateway's words: one whose extensions or sub-protocols cannot be read."""
+        response = super().reject(status, "")
+        response.body = f'{{"message":"{HTTPStatus(status).phrase}"}}'.encode()
+        del response.headers["Content-Length"], response.headers["Content-Type"]
+        response.headers["Content-Length"] = str(len(response.body))
+        response.headers["Content-Type"] = "application/json"
+        response.headers["x-amzn-RequestId"] = str(uuid4())
+        return response
+
     def fail(self, code: int, reason: str = "") -> None:  # noqa: ARG002 # the base class's
         """Close for a fault of the client's."""
         super().fail(code, self.refusal_reason)
@@ -138,6 +206,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             logger=self.conn.logger,
         )
         self.close_timeout = 1.0
+        self._early = bytearray()
         #: Called at every ping of the client's, where the gateway wants to know.
         self.pinged: Callable[[], None] | None = None
 
@@ -157,7 +226,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
     def data_received(self, data: bytes) -> None:
-        """Take what arrives; a fault ends the connection behind the messages before it, not instead of them."""
+        """
+        Take what arrives; a fault ends the connection behind the messages before it, not instead of them.
+
+        What a client says before it is accepted waits: answering it (a ping, a close) would come before the 101.
+        """
+        if self.handshake_initiated and not self.handshake_complete:
+            self._early += data
+            if len(self._early) > _EARLY:
+                self.transport.pause_reading()
+            return
         self.conn.receive_data(data)
         self.handle_events()
         if self.conn.parser_exc is not None:
@@ -199,6 +277,10 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.handshake_complete = True
         self.conn.send_response(self.response)
         self.transport.write(b"".join(self.conn.data_to_send()))
+        if self._early:
+            early, self._early = bytes(self._early), bytearray()
+            self.transport.resume_reading()
+            self.loop.call_soon(self.data_received, early)
 
     def send_text(self, text: bytes) -> None:
         """Send one text message at once, in frames of at most 32 KB; nothing happens on a closing socket."""

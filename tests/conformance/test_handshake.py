@@ -164,15 +164,63 @@ async def test_a_connection_is_gone_while_its_connect_function_runs(target, conn
     assert await recall(key, "EARLY") == {"post": 410, "get": 410, "delete": 410}
 
 
+GOOD = (
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ("Sec-WebSocket-Version", "13"),
+)
+
+
+def without(*names):
+    return [pair for pair in GOOD if pair[0] not in names]
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", without("Sec-WebSocket-Key"), 400),
+        ("GET", [*without("Sec-WebSocket-Key"), ("Sec-WebSocket-Key", "short")], 400),
+        ("GET", [*GOOD, ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")], 400),
+        ("GET", without("Sec-WebSocket-Version"), 426),
+        ("GET", [*without("Sec-WebSocket-Version"), ("Sec-WebSocket-Version", "8")], 426),
+        ("GET", [*GOOD, ("Host", "elsewhere.example")], 400),
+        ("GET", [*GOOD, ("Content-Length", "5")], 400),
+        ("GET", [*GOOD, ("Transfer-Encoding", "chunked")], 400),
+        ("GET", [*GOOD, ("Sec-WebSocket-Extensions", "=")], 400),
+        ("GET", [*GOOD, ("no header", "x")], 400),
+        ("POST", GOOD, 405),
+    ],
+)
+async def test_a_request_that_begins_no_websocket_is_refused_as_json(target, method, headers, status):
+    body = b"hello" if ("Content-Length", "5") in headers else b""
+    reply, _, writer = await wire.call(method, target.gateway, headers, body)
+    writer.close()
+    assert reply.status == status if target.is_emulator else 400 <= reply.status < 500
+    assert set(reply.json()) == {"message"}
+    assert UUID.match(reply.header("x-amzn-RequestId"))
+
+
+async def test_an_upgrade_with_an_empty_body_is_one_like_others(target):
+    reply, _, writer = await wire.call("GET", target.gateway, [*GOOD, ("Content-Length", "0")])
+    writer.close()
+    assert reply.status == 101
+
+
+async def test_what_a_client_says_too_early_waits_for_the_101(target):
+    early = wire.encode(wire.PING, b"early") + wire.encode(wire.TEXT, b'{"action":"ask"}')
+    reply, reader, writer = await wire.call("GET", f"{target.gateway}?sleep=0.2", GOOD, early)
+    assert reply.status == 101
+    socket = wire.Socket(reader, writer, reply)
+    frame = await socket.frame()
+    assert (frame.opcode, frame.payload) == (wire.PONG, b"early")
+    assert (await socket.json())["event"]["body"] == '{"action":"ask"}'
+    socket.drop()
+
+
 async def test_no_data_flows_before_the_function_has_answered(target):
-    fields = [
-        ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
-        ("Sec-WebSocket-Version", "13"),
-    ]
     query = urlencode({"sleep": "0.3"})
-    pending = asyncio.create_task(wire.call("GET", f"{target.gateway}?{query}", fields))
+    pending = asyncio.create_task(wire.call("GET", f"{target.gateway}?{query}", GOOD))
     done, _ = await asyncio.wait([pending], timeout=0.2)
     assert not done
     reply, _, writer = await pending
