@@ -28,6 +28,7 @@ from scheduler.record import Recorder, record
 from scheduler.settings import SchedulerSettings
 
 ROOT = Path(__file__).parents[2]
+KRAKEN = {"/0/public/AssetPairs", "/0/public/Ticker", "/0/public/OHLC"}
 PERIODS = {"market": 1_000, "signals": 1_500, "binary": 1_500}
 
 
@@ -72,14 +73,23 @@ async def compositions(url):
 
 @pytest.mark.end_to_end
 async def test_a_replay_of_a_recording_runs_all_streams_on_the_recorded_values(address, tmp_path):
-    recorder = await record(settings(address), tmp_path, seconds=3, stop=asyncio.Event(), periods=PERIODS)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        recording = group.create_task(record(settings(address), tmp_path, seconds=30, stop=stop, periods=PERIODS))
+        # Kraken is asked at most once a second, so its candles come last.
+        file = tmp_path / "kraken.jsonl"
+        while not (file.exists() and all(path in file.read_text() for path in KRAKEN)):
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(2)
+        stop.set()
+    recorder = recording.result()
     rows = read(tmp_path)
     assert set(rows) == {"binance", "kraken", "gold-api"}
     assert recorder.report()[0].startswith("binance: ")
     assert sum(len(of) for of in rows.values()) == sum(recorder._good.values())
     paths = {row.path for row in rows["binance"]}
     assert paths == {"/api/v3/ticker/24hr", "/api/v3/ticker/bookTicker", "/api/v3/klines"}
-    assert {row.path for row in rows["kraken"]} == {"/0/public/AssetPairs", "/0/public/Ticker", "/0/public/OHLC"}
+    assert {row.path for row in rows["kraken"]} == KRAKEN
     told = {}
     for recorded in (row.body for row in rows["binance"] if row.path.endswith("24hr")):
         for one in json.loads(recorded):
