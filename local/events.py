@@ -21,6 +21,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _encode = msgspec.json.Encoder().encode
 #: Headers of the upgrade that an authorizer sees and ``$connect`` does not.
 _HOP_BY_HOP = ("connection", "upgrade", "content-length")
+#: These, and headers that the gateway writes itself, whatever a client sent.
+_REPLACED = {*_HOP_BY_HOP, "x-amzn-trace-id", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"}
 _UPGRADE = (("Connection", "upgrade"), ("content-length", "0"), ("Upgrade", "websocket"))
 #: The order of ``identity`` in events of 2018 to 2021, which showed every member; the API key's come before.
 _IDENTITY = (
@@ -70,7 +72,7 @@ class Caller:
 
 def connect_event(caller: Caller, handshake: Handshake, *, request_id: str, trace_id: str, now: float) -> bytes:
     """Make the event of the ``$connect`` route."""
-    kept = [(key, value) for key, value in handshake.headers if key.lower() not in _HOP_BY_HOP]
+    kept = [(key, value) for key, value in handshake.headers if key.lower() not in _REPLACED]
     single, multi = _header_maps(kept + _forwarding(handshake, trace_id))
     event: dict[str, Any] = {"headers": single, "multiValueHeaders": multi}
     event.update(_query_maps(handshake.query))
@@ -89,7 +91,7 @@ def authorizer_event(
 
     It shows three headers that ``$connect`` does not, and stage variables even where there are none.
     """
-    kept = [(key, value) for key, value in handshake.headers if key.lower() not in _HOP_BY_HOP]
+    kept = [(key, value) for key, value in handshake.headers if key.lower() not in _REPLACED]
     single, multi = _header_maps([*kept, *_UPGRADE, *_forwarding(handshake, trace_id)])
     event: dict[str, Any] = {
         "type": "REQUEST",
@@ -150,9 +152,11 @@ def clf_time(now: float) -> str:
 
 
 def _forwarding(handshake: Handshake, trace_id: str) -> list[tuple[str, str]]:
+    """Return the gateway's own headers; a client behind a proxy of its own has told from where it comes."""
+    before = [value for key, value in handshake.headers if key.lower() == "x-forwarded-for"]
     return [
         ("X-Amzn-Trace-Id", trace_id),
-        ("X-Forwarded-For", handshake.source_ip),
+        ("X-Forwarded-For", ", ".join([*before, handshake.source_ip])),
         ("X-Forwarded-Port", "443"),
         ("X-Forwarded-Proto", "https"),
     ]
@@ -160,8 +164,10 @@ def _forwarding(handshake: Handshake, trace_id: str) -> list[tuple[str, str]]:
 
 def _header_maps(headers: Sequence[tuple[str, str]]) -> tuple[dict[str, str], dict[str, list[str]]]:
     multi: dict[str, list[str]] = {}
+    spelt: dict[str, str] = {}
     for key, value in sorted(headers, key=lambda pair: pair[0].lower()):
-        multi.setdefault(key, []).append(value)
+        # Whoever sorts without regard to case knows no other name in another: the first spelling is everybody's.
+        multi.setdefault(spelt.setdefault(key.lower(), key), []).append(value)
     return {key: values[-1] for key, values in multi.items()}, multi
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from local.events import authorizer_event, context_of, with_more_identity
 from local.limits import LONGEST_URL
 from local.rules.authorizers import Allowed, Denied, missing_source, read_policy
 from local.rules.effects import Refusal
+from local.rules.reading import NoJson, read_json
 from local.stack import Authorizer
 
 if TYPE_CHECKING:
@@ -108,8 +107,8 @@ class Admission:
     def fault(self, payload: bytes) -> Refusal:
         """Read how the authorizer's function failed: one that raises exactly ``Unauthorized`` refuses the client."""
         try:
-            error = msgspec.json.decode(payload)
-        except msgspec.DecodeError:
+            error = read_json(payload)
+        except NoJson:
             return SERVER_ERROR
         said = error.get("errorMessage") if isinstance(error, dict) else None
         return UNAUTHORIZED if said == "Unauthorized" else SERVER_ERROR

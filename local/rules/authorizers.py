@@ -15,6 +15,7 @@ import msgspec
 
 from local.access.permissions import wildcards
 from local.limits import LARGEST_POLICY
+from local.rules.reading import NoJson, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -102,8 +103,8 @@ def read_policy(payload: bytes, method_arn: str) -> Allowed | Denied | Malformed
 
 def _read(payload: bytes) -> dict[str, Any] | None:
     try:
-        answer = msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+        answer = read_json(payload)
+    except NoJson:
         return None
     return answer if isinstance(answer, dict) else None
 

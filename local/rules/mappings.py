@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from local.rules.answers import SERVER_ERROR
 from local.rules.models import obeys
+from local.rules.reading import NoJson, read_json
 from local.rules.selection import compile_selection
 from local.stack import LambdaIntegration, MockIntegration
 from local.velocity.language import compile_template
@@ -67,7 +66,7 @@ def ask(integration: MockIntegration | CustomIntegration, message: str, variable
             return Asked(fault=SERVER_ERROR, reason="the request template of a MOCK must make a statusCode")
         return Asked(status=status)
     try:
-        payload = _converted(message.encode(), integration.conversion)
+        payload = _converted(message.encode(errors="replace"), integration.conversion)
     except NotTaken as fault:
         return Asked(fault=str(fault), reason="the message is not base64, and is to be converted from it")
     # A function is always handed JSON.
@@ -90,14 +89,14 @@ def mapped_response(
         return payload
     payload = _converted(payload, chosen.conversion)
     source = _template_for(payload.decode(errors="replace"), chosen.templates)
-    return payload if source is None else _compiled(source)(with_input(variables, payload)).encode()
+    return payload if source is None else _compiled(source)(with_input(variables, payload)).encode(errors="replace")
 
 
 def _mock_status(chosen: str) -> int | None:
     """Return the ``statusCode`` that a MOCK's request template chose, or ``None`` where it chose none."""
     try:
-        choice = msgspec.json.decode(chosen)
-    except msgspec.DecodeError:
+        choice = read_json(chosen)
+    except NoJson:
         return None
     status = choice.get("statusCode") if isinstance(choice, dict) else None
     return int(str(status)) if str(status).isdecimal() else None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from local.rules.reading import NoJson, read_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
 def obeys(message: str, schema: Mapping[str, Any]) -> bool:
     """Say whether a message is JSON that a schema (draft 4, as API Gateway's models are) allows."""
     try:
-        body = msgspec.json.decode(message)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        body = read_json(message)
+    except NoJson:
         return False
-    return _validator(msgspec.json.encode(schema)).is_valid(body)
+    try:
+        return _validator(msgspec.json.encode(schema)).is_valid(body)
+    except RecursionError:
+        # A schema that holds itself, and a message as deep as it can be read.
+        return False
 
 
 def fault_of(schema: object) -> str | None:

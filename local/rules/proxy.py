@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+from local.rules.reading import NoJson, read_json
 
 #: The members that an answer may have; any other makes it malformed.
 _MEMBERS = frozenset({"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"})
@@ -13,8 +13,8 @@ _MEMBERS = frozenset({"statusCode", "headers", "multiValueHeaders", "body", "isB
 def read_answer(payload: bytes) -> dict[str, Any] | None:
     """Read a function's answer as a proxy integration does; ``None`` is a malformed one."""
     try:
-        answer = msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+        answer = read_json(payload)
+    except NoJson:
         return None
     if not isinstance(answer, dict) or not _MEMBERS.issuperset(answer):
         return None

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from local.rules.reading import NoJson, read_json
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -50,12 +52,11 @@ def compile_selection(expression: str) -> Callable[[str], str | None]:
     if not paths:
         constant = "".join(part for part in parts if isinstance(part, str))
         return lambda _: constant
-    decode = msgspec.json.Decoder().decode
 
     def select(text: str) -> str | None:
         try:
-            body = decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+            body = read_json(text)
+        except NoJson:
             return None
         if not isinstance(body, dict | list):
             return None

@@ -9,6 +9,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 import msgspec
 
+from local.rules.reading import NoJson, read_json
 from local.velocity.values import Callables, Nothing, as_text
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class _Input(Callables):
         if not self._is_read:
             self._is_read = True
             try:
-                self._read = msgspec.json.decode(self.body)
-            except (msgspec.DecodeError, UnicodeEncodeError):
+                self._read = read_json(self.body)
+            except NoJson:
                 # A payload that is no JSON is one text.
                 self._read = self.body
         return _walk(self._read, path.removeprefix("$"))
@@ -102,7 +103,7 @@ class _Util(Callables):
 
     def parseJson(self, text: str) -> Any:  # noqa: ANN401, N802 # AWS's name, any JSON value
         """Read JSON."""
-        return msgspec.json.decode(text)
+        return read_json(text)
 
     def urlEncode(self, text: Any) -> str:  # noqa: ANN401, N802 # AWS's name
         """Encode a text for a form."""

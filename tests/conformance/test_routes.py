@@ -36,6 +36,8 @@ async def route_of(socket, text):
         ('{"action":"$default"}', "$default"),
         ('{"action":"${request.body.other}","other":"ask"}', "$default"),
         ('{"action":"/a.k/"}', "$default"),
+        (' {"action":"ask","n":1e400,"half":"\\ud800"} ', "ask"),
+        ("[" * 10_000, "$default"),
     ],
 )
 async def test_a_message_takes_the_route_that_its_body_names(socket, text, route):

@@ -148,3 +148,27 @@ def test_stage_variables_are_there_only_where_there_are_some():
     coloured = json.loads(disconnect_event(caller, code=1000, reason="", request_id="r", now=1.0))
     assert "stageVariables" not in plain
     assert coloured["stageVariables"] == {"colour": "green"}
+
+
+def test_a_header_in_two_spellings_is_one_and_the_gateways_own_are_not_the_clients():
+    sent = [
+        *(("X-A", "1"), ("x-a", "2")),
+        *(("X-Forwarded-For", "198.51.100.1"), ("x-forwarded-proto", "http"), ("X-Forwarded-Port", "80")),
+        ("X-Amzn-Trace-Id", "Root=1-00000000-000000000000000000000000"),
+    ]
+    handshake = Handshake(sent, "", "192.0.2.1", "localhost")
+    caller = Caller("L0SM9cOFvHcCIhw=", 1.0, "abcdef1234", "live", "localhost", {"sourceIp": "192.0.2.1"})
+    for event in (
+        connect_event(caller, handshake, request_id="r", trace_id="t", now=1.0),
+        authorizer_event(caller, handshake, method_arn="arn", request_id="r", trace_id="t", now=1.0),
+    ):
+        headers = json.loads(event)["multiValueHeaders"]
+        for name in ("Connection", "content-length", "Upgrade"):
+            headers.pop(name, None)
+        assert headers == {
+            "X-A": ["1", "2"],
+            "X-Amzn-Trace-Id": ["t"],
+            "X-Forwarded-For": ["198.51.100.1, 192.0.2.1"],
+            "X-Forwarded-Port": ["443"],
+            "X-Forwarded-Proto": ["https"],
+        }

@@ -164,6 +164,10 @@ class TestCustom:
         subject, connection_id = opened(route(CustomIntegration(FUNCTION)))
         assert subject.received(connection_id, "", NOW)[0].event == b"{}"
 
+    def test_half_of_a_surrogate_pair_goes_through_a_template_as_a_question_mark(self):
+        subject, connection_id = opened(route(CustomIntegration(FUNCTION, default("$input.path('$.half')"))))
+        assert subject.received(connection_id, '{"half":"\\ud800!"}', NOW)[0].event == b"?!"
+
     def test_a_failing_function_is_an_error_frame(self):
         subject, connection_id = opened(route(CustomIntegration(FUNCTION)))
         [invoke] = subject.received(connection_id, "{}", NOW)
@@ -192,6 +196,14 @@ class TestModels:
         assert bool(only(effects, Invoke)) is is_good
         if not is_good:
             assert texts(effects)[0].startswith('{"message" : "Bad request body"')
+
+    def test_a_message_that_is_deeper_than_anybody_reads_is_none(self):
+        models = {"models": {"$default": {"items": {"$ref": "#"}}}}
+        subject, connection_id = opened(route(CustomIntegration(FUNCTION), **models))
+        for depth in (400, 60_000):
+            effects = subject.received(connection_id, "[" * depth + "]" * depth, NOW)
+            assert "Bad request body" in texts(effects)[0]
+        assert only(subject.received(connection_id, "[[[]]]", NOW), Invoke)
 
     def test_a_message_for_which_there_is_no_model_passes(self):
         models = {"models": {"a": {"required": ["x"]}}, "model_selection": "$request.body.kind"}

@@ -21,6 +21,10 @@ from local.rules.selection import BadExpression, compile_selection
         ("v1/${request.body.action}", '{"action":"join"}', "v1/join"),
         ("always", "no json", "always"),
         (r"\$default", '{"action":"join"}', "$default"),
+        ("$request.body.action", '{"action":"join","n":1e400}', "join"),
+        ("$request.body.action", '{"action":"join","half":"\\ud800"}', "join"),
+        ("$request.body.action", '{"action":"join","n":NaN}', None),
+        ("$request.body.action", "[" * 50_000 + "]" * 50_000, None),
         ("$request.body.action", '{"action":"${request.body.b}","b":"x"}', "${request.body.b}"),
     ],
 )

@@ -73,7 +73,7 @@ def message(event, context):
     """Do what a message asks for."""
     try:
         asked = json.loads(event["body"])
-    except ValueError:
+    except (ValueError, RecursionError):
         asked = {}
     asked = asked if isinstance(asked, dict) else {}
     if "raise" in asked:
