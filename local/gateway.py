@@ -391,10 +391,20 @@ class Gateway:
         route = self.api.routes.get("$disconnect")
         if route is None:
             return []
+        if self.choices.disconnect_lost and self._random.random() < self.choices.disconnect_lost:
+            return [Log("$disconnect is not run, as --choice disconnect_lost wants it")]
+        caller, late_by = connection.caller, self.choices.disconnect_late_by
+        if late_by:
+            self._alarms.set(now + late_by, lambda at: self._say_farewell(caller, route, code, reason, at))
+            return []
+        return self._say_farewell(caller, route, code, reason, now)
+
+    def _say_farewell(self, caller: Caller, route: Route, code: int, reason: str, now: float) -> list[Effect]:
+        """Run ``$disconnect``."""
         request_id = self._ids.request(now)
         if isinstance(route.integration, CustomIntegration):
             context = context_of(
-                connection.caller,
+                caller,
                 route_key="$disconnect",
                 kind="DISCONNECT",
                 request_id=request_id,
@@ -406,8 +416,8 @@ class Gateway:
                 return [Log(f"route $disconnect: {asked.reason}")]
             event = asked.payload
         else:
-            event = disconnect_event(connection.caller, code=code, reason=reason, request_id=request_id, now=now)
-        told = self._calls.tell(connection.caller, route, event, request_id, now)
+            event = disconnect_event(caller, code=code, reason=reason, request_id=request_id, now=now)
+        told = self._calls.tell(caller, route, event, request_id, now)
         return [] if told is None else [told]
 
     def _idle(self, connection_id: str, now: float) -> list[Effect]:

@@ -17,6 +17,9 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
+#: Codes that a close frame may have (RFC 6455, 7.4), and bytes of its reason (5.5).
+_CLOSE_CODES = (range(1000, 1004), range(1007, 1015), range(3000, 5000))
+_LONGEST_REASON = 123
 #: Longest URL of an upgrade request, scheme and host included: 4,096 characters (quotas page).
 LONGEST_URL = 4_096
 #: Largest answer of an authorizer: 8 KB (quotas page).
@@ -105,6 +108,10 @@ class Choices:
     #: What the client reads when DELETE @connections closes its socket. Only the function's side was captured.
     deleted_code: int = 1000
     deleted_reason: str = ""
+    #: How many seconds after its end a connection's ``$disconnect`` is run, and which share of them never is. AWS calls
+    #: its delivery best effort; here it is certain unless somebody wants to see what else happens.
+    disconnect_late_by: float = 0.0
+    disconnect_lost: float = 0.0
     #: Answer to a ``$connect`` that exceeds its integration timeout; REST APIs say 504.
     connect_timeout_status: int = 504
     #: Answer to a URL of more than 4,096 characters; the quota is documented, the status is HTTP's own for it.
@@ -133,7 +140,20 @@ class Choices:
             if name not in known:
                 raise UnknownLimit(f"no such choice: {name!r}; there are {', '.join(known)}")
             changed[name] = _READERS[str(known[name].type)](name, text)
+            _check(name, changed[name])
         return replace(self, **changed)  # type: ignore[arg-type] # the names were looked up above
+
+
+def _check(name: str, value: bool | float | str) -> None:  # noqa: FBT001 # whatever a choice may be
+    """Refuse a value that a frame or an answer cannot carry."""
+    if name.endswith("_status") and not 400 <= float(value) < 600:  # noqa: PLR2004 # refusals of HTTP
+        raise UnknownLimit(f"choice {name}: {value} is no status of a refusal; they are 400 to 599")
+    if name.endswith("_code") and not any(float(value) in codes for codes in _CLOSE_CODES):
+        raise UnknownLimit(f"choice {name}: {value} is no code that a close frame may have")
+    if name.endswith("_reason") and len(str(value).encode()) > _LONGEST_REASON:
+        raise UnknownLimit(f"choice {name}: a close frame has room for {_LONGEST_REASON} bytes")
+    if name.endswith("_lost") and float(value) > 1:
+        raise UnknownLimit(f"choice {name}: {value} is no share; it is between 0 and 1")
 
 
 def _switch(name: str, text: str) -> bool:
@@ -145,9 +165,12 @@ def _switch(name: str, text: str) -> bool:
 
 def _amount(name: str, text: str) -> float:
     try:
-        return float(text)
+        amount = float(text)
     except ValueError as error:
         raise UnknownLimit(f"choice {name}: {text!r} is no number") from error
+    if not 0 <= amount < float("inf"):
+        raise UnknownLimit(f"choice {name}: {text!r} is no number from 0 on")
+    return amount
 
 
 _READERS: dict[str, Callable[[str, str], bool | float | str]] = {

@@ -51,7 +51,8 @@ def view(caller: Caller, last_active_at: float) -> Answer:
 
 def error_frame(message: str, connection_id: str, request_id: str) -> bytes:
     """Return an error frame, whose spacing is the gateway's own: one blank after the first colon, none after others."""
-    return f'{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}'.encode()
+    said = msgspec.json.encode(message).decode()
+    return f'{{"message": {said}, "connectionId":"{connection_id}", "requestId":"{request_id}"}}'.encode()
 
 
 def bad_request_frame(connection_id: str, message_id: str) -> bytes:

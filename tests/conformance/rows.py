@@ -272,7 +272,7 @@ ROWS = (
     _row("6.1.1.7", "G", "A lost client: 1006, or nothing until something notices", "a_client_that_vanishes_is_1006", differs="Here the loopback notices at once; on AWS it may take until the idle limit."),
     _row("6.1.1.8", "G", "An oversized frame or message: 1009", "a_client_that_was_hung_up_on_is_told_of_with_that_code"),
     _row("6.1.1.9", "G", "A binary frame: 1003", "a_client_that_was_hung_up_on_is_told_of_with_that_code"),
-    _row("6.2.1.1", "C", "Delivery is best effort", differs="Here every ended connection gets its event, exactly once: tests that miss one by chance help nobody."),
+    _row("6.2.1.1", "C", "Delivery is best effort", choice="disconnect_lost", units="test_gateway.py::test_disconnect_may_be_lost test_gateway.py::test_disconnect_may_be_late", differs="Unless the choices say otherwise every ended connection gets its event, exactly once and at once: tests that miss one by chance help nobody."),
     _row("6.2.1.2", "C", "Nobody sees the function's answer, and a post to the id is 410", "a_post_to_an_ended_connection_is_gone"),
     _row("6.2.1.3", "C", "No body, no query, no message id; identity and authorizer are remembered", f"the_event_has_no_body_no_query_and_no_message_id {_SHOWN}"),
     _row("6.2.1.4", "R", "It may run before a slow handler of the same connection has ended", "the_event_does_not_wait_for_a_slow_message"),

@@ -228,6 +228,13 @@ class TestMessages:
         assert frame(effects)["message"] == "Internal server error"
         assert "HTTP integrations are not emulated" in only(effects, Log)[0].text
 
+    def test_a_frame_is_json_whatever_it_is_made_to_say(self):
+        stage = Stage("live", throttle=Throttle(rate=0.1, burst=1))
+        subject = gateway(route("$default"), stage=stage, choices=Choices(throttled_message='say "please"'))
+        connection_id = opened(subject, NOW - 60)
+        subject.received(connection_id, "x", NOW)
+        assert frame(subject.received(connection_id, "x", NOW))["message"] == 'say "please"'
+
     def test_a_throttled_route_answers_with_a_frame_and_recovers(self):
         stage = Stage("live", throttle=Throttle(rate=1, burst=2))
         subject = gateway(route("$default"), stage=stage)
@@ -295,6 +302,20 @@ class TestTheEnd:
         opened(subject)
         assert subject.woken(NOW + 603) == []
         assert only(subject.woken(NOW + 604), Close)
+
+    def test_disconnect_may_be_late(self):
+        subject = gateway(*ALL, choices=Choices(disconnect_late_by=5))
+        connection_id = opened(subject)
+        assert subject.closed(connection_id, 1000, "", NOW) == []
+        assert subject.looked(connection_id).status == 410
+        assert subject.woken(NOW + 4) == []
+        [invoke] = subject.woken(NOW + 5)
+        assert json.loads(invoke.event)["requestContext"]["requestTimeEpoch"] == (NOW + 5) * 1000
+
+    def test_disconnect_may_be_lost(self):
+        subject = gateway(*ALL, choices=Choices(disconnect_lost=0.5))
+        told = [only(subject.closed(opened(subject), 1000, "", NOW), Invoke) for _ in range(40)]
+        assert 5 < sum(map(bool, told)) < 35
 
     def test_two_hours_end_the_busiest_connection(self):
         subject = gateway(*ALL)

@@ -50,6 +50,12 @@ def test_choices_are_of_the_kind_of_their_default():
         ("colour", "green", "there are compression"),
         ("compression", "perhaps", "neither on nor off"),
         ("idle_late_by", "late", "no number"),
+        ("idle_late_by", "-1", "no number from 0 on"),
+        ("idle_late_by", "nan", "no number from 0 on"),
+        ("disconnect_lost", "1.5", "between 0 and 1"),
+        ("deleted_code", "1005", "no code that a close frame may have"),
+        ("deleted_reason", "x" * 124, "room for 123 bytes"),
+        ("connect_timeout_status", "200", "400 to 599"),
     ],
 )
 def test_a_bad_choice_is_named_with_its_remedy(name, value, said):
