@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from local.functions.demand import Demand
 from local.functions.invocations import Result, exited, not_startable
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from local.functions.invocations import Invocation, Reason
     from local.stack import Function
 
-# All in seconds: how long an event waits before it starts a process, how long a spare process stays, and how long
-# killed processes are waited for.
+# All in seconds: how long an event waits before it starts a process, and before it does so although the processes that
+# there are compute all the time; how long a spare process stays, and how long killed processes are waited for.
 START_AFTER = 0.020
+START_ANYWAY_AFTER = 1.0
 IDLE_AFTER = 60.0
 CLOSE_FOR = 1.5
 
@@ -97,6 +99,7 @@ class FunctionPool:
         self._starting: Worker | None = None
         self._last_change_at = 0.0
         self._growth: asyncio.TimerHandle | None = None
+        self._demand: Demand | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
         self._failure: InitFailed | None = None
@@ -194,17 +197,29 @@ class FunctionPool:
             self._tell_settled()
 
     def _consider_growth(self) -> None:
-        """Start one more process if the oldest event has waited long enough, otherwise look again when it will have."""
+        """
+        Start one more process if the oldest event has waited long enough, otherwise look again when it will have.
+
+        Where the processes compute and have all processors between them, one more would only slow the others down:
+        then an event waits for its turn, but not for ever.
+        """
         self._growth = None
         if not self._waiting or self._starting is not None or len(self.workers) >= self._concurrency:
+            self._demand = None
             return
         loop = asyncio.get_running_loop()
+        now = loop.time()
         # After a start or an end the queue gets the same time again: what piled up meanwhile may be gone by then.
-        due = max(self._waiting[0].arrived_at, self._last_change_at) + START_AFTER
-        if loop.time() >= due:
-            self.start_one()
+        waits_since = max(self._waiting[0].arrived_at, self._last_change_at)
+        if self._demand is None or now - self._demand.since > START_ANYWAY_AFTER:
+            self._demand = Demand([worker.pid for worker in self.workers if worker.pid], now)
+        if now < waits_since + START_AFTER:
+            self._growth = loop.call_at(waits_since + START_AFTER, self._consider_growth)
+        elif now < waits_since + START_ANYWAY_AFTER and self._demand.leaves_nothing(now):
+            self._growth = loop.call_at(now + START_AFTER, self._consider_growth)
         else:
-            self._growth = loop.call_at(due, self._consider_growth)
+            self._demand = None
+            self.start_one()
 
     def _end_idle(self) -> None:
         self._sweep = None

@@ -51,8 +51,8 @@ class Functions:
     All functions of a stack, each with its processes.
 
     A process runs one event at a time. An event that has waited 20 ms for one starts another, as long as there are
-    fewer than ``concurrency``; beyond that events wait, in order. Processes that have been idle for ``idle_after``
-    seconds end, except one for each function.
+    fewer than ``concurrency`` and another would help (``FunctionPool``); beyond that events wait, in order. Processes
+    that have been idle for ``idle_after`` seconds end, except one for each function.
 
     Args:
         functions: What the template names.

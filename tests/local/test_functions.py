@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from local.functions import demand, pool
 from local.functions import environment as function_environment
 from local.functions.invocations import LOG_TAIL
 from local.functions.service import FunctionNotFound, Functions, InitFailed
@@ -293,6 +294,29 @@ async def test_a_quick_function_needs_no_second_process():
         await functions.ready()
         await asyncio.gather(*(do(functions, "echo") for _ in range(20)))
         assert len(functions.processes("Prices")) == 1
+
+
+async def test_processes_that_compute_are_no_more_than_there_are_processors_for(monkeypatch):
+    monkeypatch.setattr(demand, "processors", lambda: 1)
+    async with running() as functions:
+        await functions.ready()
+        results = await asyncio.gather(*(do(functions, "compute", seconds=0.04) for _ in range(10)))
+        assert len({result.payload for result in results}) == 1
+        # Those that wait are not held back by it.
+        results = await asyncio.gather(*(do(functions, "sleep", seconds=0.2) for _ in range(2)))
+        assert len({result.payload for result in results}) == 2
+
+
+async def test_an_event_does_not_wait_for_ever_behind_one_that_computes(monkeypatch):
+    monkeypatch.setattr(demand, "processors", lambda: 1)
+    monkeypatch.setattr(pool, "START_ANYWAY_AFTER", 0.1)
+    async with running() as functions:
+        await functions.ready()
+        long = asyncio.create_task(do(functions, "compute", seconds=0.8))
+        await asyncio.sleep(0)
+        assert (await do(functions, "echo")).error is None
+        assert not long.done()
+        await long
 
 
 async def test_a_function_runs_on_when_its_caller_has_gone(tmp_path):

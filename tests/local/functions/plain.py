@@ -41,6 +41,13 @@ def sleep(event, context):
     return os.getpid()
 
 
+def compute(event, context):
+    until = time.process_time() + event["seconds"]
+    while time.process_time() < until:
+        pass
+    return os.getpid()
+
+
 def tell(event, context):
     return {
         "environment": dict(os.environ),
