@@ -17,7 +17,7 @@ from litestar.response import File
 from litestar.types import Receive, Scope, Send  # noqa: TC002 # Litestar reads annotations when it runs
 
 from local.access.callers import AccessFault, table_refusal
-from local.front.by_host import by_host
+from local.front.by_host import by_host, by_stage
 from local.front.hosts import is_custom
 from local.management import FORBIDDEN, PREFIX, read_body, respond
 from local.sockets import refuse
@@ -54,13 +54,15 @@ def create_app(
     """
     Put everything that is served behind one port.
 
-    The hot paths (sockets, posts, DynamoDB) are mounted ASGI applications: a Litestar route handler costs them half
-    of their speed. ``sockets`` has one for each API, ``hosts`` the ids of APIs by the hosts that lead to them;
-    ``access`` decides who may call the management API and DynamoDB, and ``invoke_api`` looks at its callers itself.
+    The hot paths (sockets, posts, DynamoDB) are ASGI applications: a Litestar route handler costs them half of their
+    speed, and for stages even its router is passed by. ``sockets`` has one for each API, ``hosts`` the ids of APIs by
+    the hosts that lead to them; ``access`` decides who may call the management API and DynamoDB, and ``invoke_api``
+    looks at its callers itself.
     """
     handlers: list[ASGIRouteHandler] = []
+    stages: dict[str, ASGIApp] = {}
     for name, apis in _by_stage(sockets).items():
-        handlers.append(_mount(f"/{name}", stage(apis, access, prefix=f"/{name}")))
+        stages[name] = stage(apis, access, prefix=f"/{name}")
         # The first of several with a stage of one name has the short path; each has one of its own.
         for one in apis if len(apis) > 1 else ():
             prefix = f"/{one.gateway.api.id}/{name}"
@@ -81,7 +83,8 @@ def create_app(
     leading = {
         host: api_of_host(by_id[api_id], access, custom=is_custom(host)) for host, api_id in (hosts or {}).items()
     }
-    return by_host(cast("ASGIApp", app), leading) if leading else cast("ASGIApp", app)
+    served = by_stage(cast("ASGIApp", app), stages)
+    return by_host(served, leading) if leading else served
 
 
 def _by_stage(sockets: Sequence[Sockets]) -> dict[str, list[Sockets]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
-from uuid import uuid4
 
 from local.access.callers import AccessFault, refusal
+from local.functions.invocations import new_request_id
 from local.rules.effects import Answer
 
 if TYPE_CHECKING:
@@ -23,12 +24,7 @@ FORBIDDEN = Answer(403, b'{"message":"Forbidden"}', "ForbiddenException")
 async def manage(
     sockets: Sockets, access: Access, connection_id: str, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """
-    Serve one call of whoever may make it.
-
-    ``connection_id`` is what stands behind ``/@connections/``, decoded or not.
-    """
-    connection_id = unquote(connection_id)
+    """Serve one call of whoever may make it."""
     body = await read_body(receive)
     api = sockets.gateway.api
     try:
@@ -48,6 +44,12 @@ async def manage(
     await respond(send, answer)
 
 
+@lru_cache(maxsize=16_384)
+def connection_id_of(rest: bytes) -> str:
+    """Return the connection id of what stands behind ``/@connections/``, which may be percent-encoded."""
+    return unquote(rest.decode("latin-1"))
+
+
 async def read_body(receive: Receive) -> bytes:
     """Return the whole body of a request."""
     parts: list[bytes] = []
@@ -61,7 +63,7 @@ async def read_body(receive: Receive) -> bytes:
 async def respond(send: Send, answer: Answer) -> None:
     """Send an answer with the headers that the SDKs look for."""
     headers = [
-        (b"x-amzn-requestid", str(uuid4()).encode()),
+        (b"x-amzn-requestid", new_request_id().encode()),
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(answer.body)),
     ]

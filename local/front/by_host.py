@@ -1,4 +1,4 @@
-"""Requests led by the host that they name."""
+"""Requests led by the host that they name, or by the stage that their path begins with."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ def by_host(default: ASGIApp, apps: Mapping[str, ASGIApp]) -> ASGIApp:
             plain = host.decode("latin-1").lower().partition(":")[0]
             app = apps.get(plain) or (_no_such_api if EXECUTE_API.fullmatch(plain) else None)
         await (app or default)(scope, receive, send)
+
+    return lead
+
+
+def by_stage(default: ASGIApp, stages: Mapping[str, ASGIApp]) -> ASGIApp:
+    """Return the application that leads to one of ``stages`` by the first part of the path, or else to ``default``."""
+    by_name = {name.encode(): app for name, app in stages.items()}
+
+    async def lead(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["raw_path"]
+        end = path.find(b"/", 1)
+        app = by_name.get(path[1:end] if end > 0 else path[1:], default)
+        await app(scope, receive, send)
 
     return lead
 

@@ -66,6 +66,7 @@ class Front(uvicorn.Server):
                 lifespan="off",
                 ws_ping_interval=None,
                 ws_per_message_deflate=False,
+                proxy_headers=False,
                 server_header=False,
                 date_header=False,
                 access_log=False,

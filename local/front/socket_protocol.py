@@ -16,6 +16,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 if TYPE_CHECKING:
@@ -186,6 +187,13 @@ class _Frames(ServerProtocol):
         super().fail(code, self.refusal_reason)
 
 
+def _head(size: int) -> bytes:
+    """Return the head of a final text frame of the server's (RFC 6455, section 5.2)."""
+    if size < 126:  # noqa: PLR2004 # as long as the length fits beside the mask's bit
+        return bytes((0x81, size))
+    return b"\x81\x7e" + size.to_bytes(2, "big")
+
+
 class SocketProtocol(WebSocketsSansIOProtocol):
     """
     uvicorn's WebSocket protocol with what ASGI has no word for.
@@ -207,6 +215,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         )
         self.close_timeout = 1.0
         self._early = bytearray()
+        #: Whether frames go out as they are: no extension was agreed on.
+        self._is_plain = False
         #: Called at every ping of the client's, where the gateway wants to know.
         self.pinged: Callable[[], None] | None = None
 
@@ -273,6 +283,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             headers.append(("sec-websocket-protocol", subprotocol))
         if (extensions := was.get("Sec-WebSocket-Extensions")) is not None:
             headers.append(("sec-websocket-extensions", extensions.replace("; ", ";")))
+        else:
+            self._is_plain = True
         self.response.headers = Headers(headers)
         self.handshake_complete = True
         self.conn.send_response(self.response)
@@ -285,6 +297,10 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def send_text(self, text: bytes) -> None:
         """Send one text message at once, in frames of at most 32 KB; nothing happens on a closing socket."""
         if self.close_sent or self.transport.is_closing():
+            return
+        if self._is_plain and len(text) <= _FRAME and self.conn.state is OPEN:
+            # What nearly all messages are; websockets would take three times as long to make the same frame.
+            self.transport.write(_head(len(text)) + text)
             return
         try:
             if len(text) <= _FRAME:

@@ -1,0 +1,32 @@
+"""The handler that the gateway's benchmarks measure; it runs on the emulator and on its peers alike."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+import boto3
+
+#: Where @connections lies, on a peer that does not have it below the stage.
+PATH = os.environ.get("MANAGEMENT_PATH", "")
+
+
+@functools.cache
+def management(endpoint: str) -> Any:
+    return boto3.client("apigatewaymanagementapi", endpoint_url=endpoint)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Log a connection, post a message back by boto3, tell a connection its id, or return what was sent."""
+    at = event["requestContext"]
+    if at["routeKey"] == "$connect":
+        print(at["connectionId"])  # noqa: T201 # a line in the log is all that it does
+        return {"statusCode": 200}
+    body = event.get("body") or ""
+    if at["routeKey"] == "post":
+        management(f"http://{at['domainName']}{PATH or '/' + at['stage']}").post_to_connection(
+            ConnectionId=at["connectionId"], Data=body.encode()
+        )
+        return {"statusCode": 200}
+    return {"statusCode": 200, "body": at["connectionId"] if body == '{"ask":"id"}' else body}
