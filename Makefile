@@ -115,6 +115,23 @@ fix: $(INSTALLED) ## Mend what can be mended by itself
 bench: $(INSTALLED) ## Measure, as ratios within one run, into build/bench.json and the README's tables
 	$(BIN)/python -m tests.benchmarks
 
+PEERS := build/peers
+
+$(PEERS)/ministack/.installed: tests/benchmarks/peers/ministack.txt
+	$(PYTHON) -m venv $(PEERS)/ministack
+	$(PEERS)/ministack/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(PEERS)/serverless-offline/.installed: tests/benchmarks/peers/package.json
+	mkdir -p $(PEERS)/serverless-offline
+	cp $< $(PEERS)/serverless-offline/
+	cd $(PEERS)/serverless-offline && npm install --no-audit --no-fund --no-package-lock --loglevel=error
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: $(INSTALLED) $(PEERS)/ministack/.installed $(PEERS)/serverless-offline/.installed ## Measure beside other emulators, each installed from its registry into build/
+	$(BIN)/python -m tests.benchmarks.peers
+
 .PHONY: package
 package: $(INSTALLED) $(PAGE) ## Build the wheel and the functions' folder for deployment into build/
 	rm -rf build/functions build/wheel

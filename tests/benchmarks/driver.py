@@ -12,6 +12,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import statistics
 import struct
 import subprocess
@@ -80,20 +81,25 @@ class Socket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer + data if self._buffer else data
-        if not self._is_open:
-            head, found, rest = buffer.partition(b"\r\n\r\n")
-            if not found:
-                self._buffer = buffer
-                return
-            if not head.startswith(b"HTTP/1.1 101"):
-                if not self.opened.done():
-                    self.opened.set_exception(ConnectionError(head.decode("latin-1")))
-                self.transport.close()
-                return
-            self._is_open = True
-            self.opened.set_result(None)
-            buffer = rest
-        while len(buffer) >= 2:
+        self._buffer = self._take_frames(buffer if self._is_open else self._take_answer(buffer))
+
+    def _take_answer(self, buffer: bytes) -> bytes:
+        """Read the answer to the handshake and return what follows; everything while it is not whole."""
+        head, found, rest = buffer.partition(b"\r\n\r\n")
+        if not found:
+            return buffer
+        if not head.startswith(b"HTTP/1.1 101"):
+            if not self.opened.done():
+                self.opened.set_exception(ConnectionError(head.decode("latin-1")))
+            self.transport.close()
+            return b""
+        self._is_open = True
+        self.opened.set_result(None)
+        return rest
+
+    def _take_frames(self, buffer: bytes) -> bytes:
+        """Hand on every whole message and return what is left."""
+        while self._is_open and len(buffer) >= 2:
             length, start = buffer[1], 2
             if length == 126:
                 length, start = int.from_bytes(buffer[2:4], "big"), 4
@@ -101,12 +107,13 @@ class Socket(asyncio.Protocol):
                 length, start = int.from_bytes(buffer[2:10], "big"), 10
             if len(buffer) < start + length:
                 break
+            content = buffer[start : start + length]
             if buffer[0] == 0x81:
-                self.heard(buffer[start : start + length])
+                self.heard(content)
             elif buffer[0] == 0x89:
-                self.transport.write(b"\x8a" + bytes([0x80 | length]) + bytes(4) + buffer[start : start + length])
+                self.transport.write(bytes([0x8A, 0x80 | length]) + bytes(4) + content)
             buffer = buffer[start + length :]
-        self._buffer = buffer
+        return buffer
 
     def send(self, message: bytes) -> None:
         """Send a text; its mask is zero, which leaves it as it is."""
@@ -124,9 +131,9 @@ class Socket(asyncio.Protocol):
 
 async def open_socket(url: str) -> Socket:
     parts = urlsplit(url)
-    _, socket = await asyncio.get_running_loop().create_connection(lambda: Socket(url), parts.hostname, parts.port)
-    await asyncio.wait_for(socket.opened, PATIENCE)
-    return socket
+    _, opened = await asyncio.get_running_loop().create_connection(lambda: Socket(url), parts.hostname, parts.port)
+    await asyncio.wait_for(opened.opened, PATIENCE)
+    return opened
 
 
 async def open_sockets(url: str, count: int, *, at_once: int = 32) -> list[Socket]:
@@ -135,8 +142,7 @@ async def open_sockets(url: str, count: int, *, at_once: int = 32) -> list[Socke
     left = iter(range(count))
 
     async def work() -> None:
-        for _ in left:
-            opened.append(await open_socket(url))
+        opened.extend([await open_socket(url) for _ in left])
 
     await asyncio.gather(*(work() for _ in range(at_once)))
     return opened
@@ -158,7 +164,7 @@ async def exchange(sockets: Sequence[Socket], message: bytes, *, seconds: float)
     all_done = asyncio.get_running_loop().create_future()
     left = len(sockets)
 
-    def begin(socket: Socket) -> None:
+    def begin(client: Socket) -> None:
         sent = clock()
 
         def heard(_answer: bytes) -> None:
@@ -167,18 +173,18 @@ async def exchange(sockets: Sequence[Socket], message: bytes, *, seconds: float)
             waits.append(now - sent)
             if now < end:
                 sent = now
-                socket.send(message)
+                client.send(message)
                 return
             left -= 1
             if not left:
                 all_done.set_result(None)
 
-        socket.heard = heard
-        socket.send(message)
+        client.heard = heard
+        client.send(message)
 
     began = clock()
-    for socket in sockets:
-        begin(socket)
+    for one in sockets:
+        begin(one)
     await asyncio.wait_for(all_done, seconds + PATIENCE)
     passed = clock() - began
     waits.sort()
@@ -271,8 +277,8 @@ async def broadcast(sockets: Sequence[Socket], requests: deque[bytes], poster: P
         if not left:
             all_there.set_result(time.perf_counter())
 
-    for socket in sockets:
-        socket.heard = heard
+    for one in sockets:
+        one.heard = heard
     began = time.perf_counter()
     statuses = await poster.post(requests)
     if statuses.keys() - {b"200"}:
@@ -307,6 +313,12 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody has now, for servers that want to be told one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def start(command: Sequence[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> Server:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from typing import Any
 
 import boto3
-
-#: Where @connections lies, on a peer that does not have it below the stage.
-PATH = os.environ.get("MANAGEMENT_PATH", "")
 
 
 @functools.cache
@@ -19,14 +17,15 @@ def management(endpoint: str) -> Any:
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Log a connection, post a message back by boto3, tell a connection its id, or return what was sent."""
+    if "LOG_EVENTS" in os.environ:
+        print("event", file=sys.stderr, flush=True)  # noqa: T201 # MiniStack waits 50 ms for a line
     at = event["requestContext"]
     if at["routeKey"] == "$connect":
         print(at["connectionId"])  # noqa: T201 # a line in the log is all that it does
         return {"statusCode": 200}
     body = event.get("body") or ""
     if at["routeKey"] == "post":
-        management(f"http://{at['domainName']}{PATH or '/' + at['stage']}").post_to_connection(
-            ConnectionId=at["connectionId"], Data=body.encode()
-        )
+        endpoint = os.environ.get("MANAGEMENT") or f"http://{at['domainName']}/{at['stage']}"
+        management(endpoint).post_to_connection(ConnectionId=at["connectionId"], Data=body.encode())
         return {"statusCode": 200}
     return {"statusCode": 200, "body": at["connectionId"] if body == '{"ask":"id"}' else body}
