@@ -8,6 +8,7 @@ All functions return the event as JSON bytes. Instants are epoch seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from time import gmtime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -147,7 +148,12 @@ def with_more_identity(identity: Mapping[str, str], more: Mapping[str, str]) -> 
 
 def clf_time(now: float) -> str:
     """Write an instant as ``requestTime`` has it: ``09/Feb/2024:18:11:43 +0000``, always UTC, always English."""
-    at = gmtime(now)
+    return _clf_of(int(now))
+
+
+@lru_cache(maxsize=2)
+def _clf_of(second: int) -> str:
+    at = gmtime(second)
     return f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from litestar.types import Send as AsgiSend
 
     from local.front.socket_protocol import SocketProtocol
-    from local.functions.service import Functions
+    from local.functions.service import Functions, Result
     from local.gateway import Gateway
     from local.rules.effects import Answer, Effect
 
@@ -52,6 +53,7 @@ class Sockets:
         await receive()
         protocol = cast("SocketProtocol", (scope["extensions"] or {})["tickwire.socket"]["protocol"])
         connection_id, effects = self.gateway.opened(_handshake(scope), now())
+        protocol.heard = lambda message: self._perform(self.gateway.received(connection_id, message, now()))
         if self.gateway.choices.ping_resets_idle:
             protocol.pinged = lambda: self.gateway.pinged(connection_id, now())
         outcome: asyncio.Future[Accept | Refuse] = asyncio.get_running_loop().create_future()
@@ -72,12 +74,9 @@ class Sockets:
 
     async def _read(self, connection_id: str, receive: Receive) -> None:
         while True:
+            # Messages come by the protocol's ``heard``: through ASGI's queue they would cost twice as much.
             message = await receive()
-            if message["type"] == "websocket.receive":
-                text = message.get("text")
-                content = text if text is not None else message.get("bytes") or b""
-                self._perform(self.gateway.received(connection_id, content, now()))
-            elif message["type"] == "websocket.disconnect":
+            if message["type"] == "websocket.disconnect":
                 code, reason = message.get("code") or 1005, str(message.get("reason") or "")
                 self._perform(self.gateway.closed(connection_id, code, reason, now()))
                 return
@@ -102,18 +101,16 @@ class Sockets:
         if self._stopped:
             return
         for effect in effects:
-            if isinstance(effect, Invoke | Fetch):
-                task = asyncio.create_task(self._invoke(effect) if isinstance(effect, Invoke) else self._fetch(effect))
+            if isinstance(effect, Invoke):
+                self._invoke(effect)
+            elif isinstance(effect, Fetch):
+                task = asyncio.create_task(self._fetch(effect))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             elif isinstance(effect, Log):
                 _log.warning("%s: %s", self.gateway.api.name, effect.text)
             elif isinstance(effect, Accept | Refuse):
-                if (outcome := self._handshakes.get(effect.connection_id)) is not None and not outcome.done():
-                    # The 101 goes out here, so that nothing can be sent to the client before it.
-                    if isinstance(effect, Accept):
-                        self._protocols[effect.connection_id].accept(effect.subprotocol)
-                    outcome.set_result(effect)
+                self._decide(effect)
             elif (protocol := self._protocols.get(effect.connection_id)) is not None:
                 if isinstance(effect, Send):
                     protocol.send_text(effect.text)
@@ -121,17 +118,35 @@ class Sockets:
                     protocol.hang_up(effect.code, effect.reason)
         self._set_timer()
 
-    async def _invoke(self, effect: Invoke) -> None:
+    def _decide(self, decision: Accept | Refuse) -> None:
+        outcome = self._handshakes.get(decision.connection_id)
+        if outcome is not None and not outcome.done():
+            # The 101 goes out here, so that nothing can be sent to the client before it.
+            if isinstance(decision, Accept):
+                self._protocols[decision.connection_id].accept(decision.subprotocol)
+            outcome.set_result(decision)
+
+    def _invoke(self, effect: Invoke) -> None:
+        # No task waits for the answer: each would cost a message more than all of the gateway's rules.
         try:
-            result = await self._functions.invoke(effect.function, effect.event)
+            answer = self._functions.submit(effect.function, effect.event)
         except FunctionNotFound as error:
             _log.warning("route %s: %s", effect.route_key, error)
-            self._perform(self.gateway.failed(effect.invocation, "missing", now()))
-            return
-        if result.error is not None:
-            self._perform(self.gateway.failed(effect.invocation, "error", now(), result.payload))
+            # As late as any answer, so that effects are not performed inside of others.
+            asyncio.get_running_loop().call_soon(
+                lambda: self._perform(self.gateway.failed(effect.invocation, "missing", now()))
+            )
         else:
-            self._perform(self.gateway.answered(effect.invocation, result.payload, now()))
+            answer.add_done_callback(partial(self._returned, effect.invocation))
+
+    def _returned(self, invocation: int, answer: asyncio.Future[Result]) -> None:
+        if answer.cancelled():
+            return
+        result = answer.result()
+        if result.error is not None:
+            self._perform(self.gateway.failed(invocation, "error", now(), result.payload))
+        else:
+            self._perform(self.gateway.answered(invocation, result.payload, now()))
 
     async def _fetch(self, effect: Fetch) -> None:
         try:

@@ -194,6 +194,10 @@ def _head(size: int) -> bytes:
     return b"\x81\x7e" + size.to_bytes(2, "big")
 
 
+def _nobody_listens(_message: str | bytes) -> None:
+    """Drop a message: the application has not begun to listen, or never does."""
+
+
 class SocketProtocol(WebSocketsSansIOProtocol):
     """
     uvicorn's WebSocket protocol with what ASGI has no word for.
@@ -217,6 +221,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._early = bytearray()
         #: Whether frames go out as they are: no extension was agreed on.
         self._is_plain = False
+        #: Gets every whole message, as text or, if it is a binary one, as bytes. Nothing is kept back: the gateway has
+        #: no use for a client that waits.
+        self.heard: Callable[[str | bytes], None] = _nobody_listens
         #: Called at every ping of the client's, where the gateway wants to know.
         self.pinged: Callable[[], None] | None = None
 
@@ -331,19 +338,17 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Hand a whole message on; a text that is no UTF-8 is the client's fault (1007) and nobody's stack trace."""
-        if self.curr_msg_data_type == "text" and not self.close_sent:
-            content = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
-            try:
-                text = str(content, "utf-8")
-            except UnicodeDecodeError:
-                self.frames = []
-                self.conn.fail(1007)
-                self.handle_parser_exception()
-                return
-            self.frames = []
-            self.queue.put_nowait({"type": "websocket.receive", "text": text})
-            if not self.read_paused:
-                self.read_paused = True
-                self.transport.pause_reading()
+        content = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if self.close_sent:
             return
-        super().send_receive_event_to_app()
+        if self.curr_msg_data_type != "text":
+            self.heard(bytes(content))
+            return
+        try:
+            text = str(content, "utf-8")
+        except UnicodeDecodeError:
+            self.conn.fail(1007)
+            self.handle_parser_exception()
+            return
+        self.heard(text)

@@ -54,11 +54,12 @@ class Demand:
         """
         Tell whether one process more would only take from the others: they compute, and all processors are taken.
 
-        Processes that wait for something else than a processor most of the time never say so.
+        The emulator counts too, as it computes for them; but processes that hardly compute, as they wait for something
+        else than a processor, never say so.
         """
         passed = now - self.since
         if passed <= 0 or not self._wanted:
             return False
         share = sum(wanted(pid) - before for pid, before in self._wanted.items()) / passed
         own = (wanted(os.getpid()) - self._own) / passed
-        return share >= len(self._wanted) / 2 and share + own >= processors() - 0.5
+        return share >= len(self._wanted) / 4 and share + own >= processors() - 0.5

@@ -189,6 +189,21 @@ class Functions:
         Raises:
             FunctionNotFound: There is no such function.
         """
+        return await self.submit(
+            function, event, request_id=request_id, arn=arn, trace_id=trace_id, client_context=client_context
+        )
+
+    def submit(
+        self,
+        function: str,
+        event: bytes,
+        *,
+        request_id: str = "",
+        arn: str = "",
+        trace_id: str = "",
+        client_context: str = "",
+    ) -> asyncio.Future[Result]:
+        """Begin what ``invoke`` does and return the future of its result."""
         pool = self._pools.get(function) or self._pool(function)
         loop = asyncio.get_running_loop()
         request_id = request_id or new_request_id()
@@ -202,7 +217,7 @@ class Functions:
             client_context,
         )
         pool.submit(invocation)
-        return await invocation.answer
+        return invocation.answer
 
     def invoke_later(
         self,

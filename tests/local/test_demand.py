@@ -36,8 +36,8 @@ def counters(monkeypatch: pytest.MonkeyPatch) -> Counters:
         (0.1, 0.7, 0.7, True),
         (0.0, 0.7, 0.7, False),
         # They wait most of the time: it is the emulator that computes.
-        (1.0, 0.4, 0.5, False),
-        (1.0, 0.6, 0.5, True),
+        (1.9, 0.2, 0.2, False),
+        (1.0, 0.3, 0.3, True),
     ],
 )
 def test_nothing_is_left_when_processes_compute_and_fill_the_processors(
