@@ -21,7 +21,7 @@ from local.front.by_host import by_host, by_stage
 from local.front.hosts import is_custom
 from local.management import FORBIDDEN, PREFIX, read_body, respond
 from local.sockets import refuse
-from local.stages import UPGRADE_REQUIRED, api_of_host, refuse_upgrade, stage, without_stage
+from local.stages import UPGRADE_REQUIRED, api_of_host, domain, refuse_upgrade, stage, without_stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
     from local.access.callers import Access
+    from local.services.application import Services
     from local.sockets import Sockets
-    from local.stack import OwnSystem
+    from local.stack import Mapped, OwnSystem
     from local.tables.dynamodb import Tables
 
 _REFUSED_BY_TABLES = {"content-type": "application/x-amz-json-1.0"}
@@ -49,15 +50,17 @@ def create_app(
     exchange: ASGIApp | None,
     own: OwnSystem | None,
     access: Access,
+    services: Services,
     hosts: Mapping[str, str] | None = None,
+    mappings: Sequence[Mapped] = (),
 ) -> ASGIApp:
     """
     Put everything that is served behind one port.
 
     The hot paths (sockets, posts, DynamoDB) are ASGI applications: a Litestar route handler costs them half of their
     speed, and for stages even its router is passed by. ``sockets`` has one for each API, ``hosts`` the ids of APIs by
-    the hosts that lead to them; ``access`` decides who may call the management API and DynamoDB, and ``invoke_api``
-    looks at its callers itself.
+    the hosts that lead to them, ``mappings`` the domains of their own. ``access`` decides who may call the management
+    API and DynamoDB; ``invoke_api`` and ``services``, all that moto answers for, look at their callers themselves.
     """
     handlers: list[ASGIRouteHandler] = []
     stages: dict[str, ASGIApp] = {}
@@ -75,7 +78,7 @@ def create_app(
         handlers += [_public_path(path, stream, sockets[0]) for stream, path in own.streams.items()]
     page = own.page if own is not None else None
     app = Litestar(
-        [*handlers, _root(tables, page, access), _page(page), _nowhere],
+        [*handlers, _root(tables, services, page, access), _page(page), _nowhere],
         openapi_config=None,
         logging_config=None,
     )
@@ -83,8 +86,9 @@ def create_app(
     leading = {
         host: api_of_host(by_id[api_id], access, custom=is_custom(host)) for host, api_id in (hosts or {}).items()
     }
-    served = by_stage(cast("ASGIApp", app), stages)
-    return by_host(served, leading) if leading else served
+    for host in {mapped.host for mapped in mappings}:
+        leading[host] = domain({one.key: by_id[one.api_id] for one in mappings if one.host == host}, access)
+    return by_host(by_stage(cast("ASGIApp", app), stages), leading, services)
 
 
 def _by_stage(sockets: Sequence[Sockets]) -> dict[str, list[Sockets]]:
@@ -131,8 +135,8 @@ def _mounted(prefix: str, app: ASGIApp, *, keep_prefix: bool = False) -> ASGIRou
     return mounted
 
 
-def _root(tables: Tables, page: Path | None, access: Access) -> ASGIRouteHandler:
-    """Serve ``/``: DynamoDB to whoever names an operation of it, the page to everybody else."""
+def _root(tables: Tables, services: Services, page: Path | None, access: Access) -> ASGIRouteHandler:
+    """Serve ``/``: a service of AWS to whoever asks for one, the page to everybody else."""
 
     @asgi("/", copy_scope=False)
     async def root(scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +144,12 @@ def _root(tables: Tables, page: Path | None, access: Access) -> ASGIRouteHandler
             await refuse_upgrade(receive, send)
             return
         headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if (target := headers.get("x-amz-target")) is not None:
+        target = headers.get("x-amz-target")
+        is_tables = target is not None and target.startswith("DynamoDB")
+        if not is_tables and (service := services.asked(scope, target)) is not None:
+            await services.serve(service, scope, receive, send)
+            return
+        if target is not None:
             request_body = await read_body(receive)
             try:
                 access.check_tables(target, scope, request_body)

@@ -19,6 +19,7 @@ from local.front.socket_protocol import SocketProtocol
 from local.functions.invoke_api import invoke_api
 from local.gateway import Gateway
 from local.rules.selection import BadExpression
+from local.services.application import Services
 from local.sockets import Sockets
 from local.tables.dynamodb import TableRefused, Tables
 
@@ -69,6 +70,10 @@ class Serving:
         self._hosts = hosts
         self._tls = tls
         self._tables = Tables(region=settings.region, account_id=stack.account_id)
+        suffix = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
+        self._services = Services(
+            access, region=settings.region, suffix=suffix, account_id=stack.account_id, resources=stack.resources
+        )
         # Seeded by the system. The ids that come of it are no secrets, and each message has several.
         random = Random()  # noqa: S311 # see above
         try:
@@ -109,7 +114,9 @@ class Serving:
             exchange=cast("ASGIApp | None", self._exchange),
             own=self._stack.own,
             access=self._access,
+            services=self._services,
             hosts=self._hosts.apis,
+            mappings=self._stack.mappings,
         )
         return Front(app, hosts=self._hosts, tls=self._tls, started=started, stopping=stopping)
 

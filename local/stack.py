@@ -167,6 +167,15 @@ class WebSocketApi:
 
 
 @dataclass(frozen=True, slots=True)
+class Mapped:
+    """Where a domain of somebody's own leads: below ``/{key}`` (everywhere, where that is empty) to an API's stage."""
+
+    host: str
+    key: str
+    api_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
     """
     What a function may do: the documents of its policies, as IAM has them and with every intrinsic resolved.
@@ -186,7 +195,8 @@ class Function:
     """
     One Lambda function. ``code`` and ``layers`` are absolute folders, ``timeout`` and ``async_max_age`` seconds.
 
-    Without a ``role`` (the template has none for it) nobody can say what it may do.
+    Without a ``role`` (the template has none for it) nobody can say what it may do. ``source`` is where its code lies,
+    as the template says it; nothing where it stands in the template itself.
     """
 
     logical_id: str
@@ -202,6 +212,7 @@ class Function:
     async_retries: int = 2
     async_max_age: float = 21_600.0
     role: Role | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,16 +248,28 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Resource:
+    """What one of moto's services keeps, made by ``operation`` with ``members`` when that service is first asked."""
+
+    logical_id: str
+    service: str
+    operation: str
+    members: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class OwnSystem:
     """
     ``Metadata: Tickwire`` of a template: what only such a system has.
 
     ``streams`` leads from a stream's name to its public path, ``providers`` from an environment variable to the
     exchange (of ``local.exchange``) that stands in for the real host: over WebSockets if the variable's own value is
-    such an address.
+    such an address. ``gateway`` names the environment variable that holds the stage's address; it gets the emulator's
+    own, so that it is good outside of functions too, and without TLS.
     """
 
     page: Path | None = None
+    gateway: str | None = None
     streams: Mapping[str, str] = field(default_factory=dict)
     providers: Mapping[str, str] = field(default_factory=dict)
 
@@ -261,8 +284,10 @@ class Stack:
     account_id: str
     apis: tuple[WebSocketApi, ...]
     functions: Mapping[str, Function]
+    mappings: tuple[Mapped, ...] = ()
     tables: tuple[Table, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    resources: tuple[Resource, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     own: OwnSystem | None = None

@@ -13,7 +13,7 @@ from local.rules.effects import Answer
 from local.sockets import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -77,6 +77,23 @@ def api_of_host(sockets: Sockets, access: Access, *, custom: bool) -> ASGIApp:
         path = scope["raw_path"].decode("latin-1")
         if path == prefix or path.startswith(f"{prefix}/"):
             await inside(scope, receive, send)
+        elif scope["type"] == ScopeType.WEBSOCKET:
+            await refuse_upgrade(receive, send)
+        else:
+            await respond(send, FORBIDDEN)
+
+    return serve
+
+
+def domain(apis: Mapping[str, Sockets], access: Access) -> ASGIApp:
+    """Serve a domain of somebody's own; ``apis`` are by the first part of the path that leads to each, or nothing."""
+    keyed = {key: stage([sockets], access, prefix=f"/{key}" if key else "") for key, sockets in apis.items()}
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["raw_path"].decode("latin-1")
+        fitting = [key for key in keyed if not key or path == f"/{key}" or path.startswith(f"/{key}/")]
+        if fitting:
+            await keyed[max(fitting, key=len)](scope, receive, send)
         elif scope["type"] == ScopeType.WEBSOCKET:
             await refuse_upgrade(receive, send)
         else:

@@ -6,10 +6,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from local.functions.invocations import LogLine
     from local.settings import UpSettings
     from local.stack import Stack
 
+#: How AWS's client introduces an error at import: that its own updates may be the cause. Here there are none.
+_OF_AWS = "LAMBDA_WARNING: Unhandled exception."
 _PRICES = {
     "simulated": "simulated, and say so; --providers live asks the real hosts",
     "live": "from the real hosts; their terms apply to whoever runs this",
@@ -28,15 +32,21 @@ def print_start(settings: UpSettings, stack: Stack, origin: str) -> None:
         lines.append(_row("WebSocket", f"ws://{origin}/{path}", f"{api.name}: {' '.join(api.routes)}"))
         lines.append(_row("Management", f"http://{origin}/{path}/@connections/{{id}}"))
     lines += [_row("Alias", host, api) for host, api in settings.alias.items()]
+    names = {api.id: api.name for api in stack.apis}
+    for mapped in stack.mappings:
+        lines.append(
+            _row("Domain", f"https://{mapped.host}/{mapped.key}", f"{names[mapped.api_id]}, for functions only")
+        )
     if own is not None:
         lines += [_row(name.capitalize(), f"ws://{origin}{path}") for name, path in own.streams.items()]
         if own.page is not None:
             lines.append(_row("Page", f"http://{origin}/"))
     tables = ", ".join(table.name for table in stack.tables) or "no table"
     lines.append(_row("DynamoDB", f"http://{origin}", tables))
-    lines.append(_row("Lambda", f"http://{origin}", f"{len(stack.functions)} functions"))
-    lines += [_row("", function.name, function.handler) for function in stack.functions.values()]
-    lines += [_row("Schedule", one.expression, stack.functions[one.function].name) for one in stack.schedules]
+    count = len(stack.functions)
+    lines.append(_row("Lambda", f"http://{origin}", f"{count} function{'' if count == 1 else 's'}"))
+    lines += _functions(stack)
+    lines += [_row("Schedule", one.expression, one.function) for one in stack.schedules]
     if own is not None and own.providers:
         lines.append(_row("Prices", _PRICES.get(settings.providers, settings.providers)))
     lines.append(_row("Credentials", f"{settings.access_key_id} / {settings.secret_access_key}", settings.region))
@@ -53,7 +63,32 @@ def _row(title: str, where: str, what: str = "") -> str:
     return f"  {title:<12} {where:<44} {what}".rstrip()
 
 
-def print_line(line: LogLine) -> None:
-    """Print a line of a function with its name and the beginning of its request id."""
-    who = line.function if not line.request_id else f"{line.function} {line.request_id[:8]}"
-    print(f"{who} | {line.text}", flush=True)
+def _functions(stack: Stack) -> list[str]:
+    """List each function with its handler, the folder of its code, and what callers of Lambda know it by."""
+    rows = []
+    for function in stack.functions.values():
+        shown = "this folder" if function.source in {".", "./"} else function.source
+        where = shown.removeprefix("./") or "the template itself"
+        rows.append((function.logical_id, f"{function.handler} in {where}", function.name))
+    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+    return [f"    {name:<{widths[0]}}  {code:<{widths[1]}}  {known}" for name, code, known in rows]
+
+
+class LinePrinter:
+    """
+    Prints what functions print, each line with the function and the beginning of the request id.
+
+    Args:
+        functions: The logical ids by the names that lines carry; a name that SAM made says less.
+    """
+
+    def __init__(self, functions: Mapping[str, str]) -> None:
+        self._functions = functions
+
+    def __call__(self, line: LogLine) -> None:
+        """Print one line."""
+        if _OF_AWS in line.text:
+            return
+        function = self._functions.get(line.function, line.function)
+        who = f"{function} {line.request_id[:8]}" if line.request_id else function
+        print(f"{who} | {line.text}", flush=True)

@@ -20,12 +20,14 @@ from local.errors import CannotStart
 from local.front.certificates import Certificates
 from local.front.hosts import BadAlias, Hosts, read_aliases
 from local.functions.code import cache_folder
+from local.functions.missing import advice
 from local.functions.service import Functions, InitFailed
 from local.limits import Choices, Limits, UnknownLimit
+from local.services.catalogue import hosts as hosts_of_services
 from local.stack import Authorizer, LambdaIntegration, UnsupportedIntegration
 from local.template.errors import TemplateError
 from local.template.reader import read_template
-from local.terminal import print_line, print_start
+from local.terminal import LinePrinter, print_start
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -97,10 +99,19 @@ class Emulator:
             "AWS_DEFAULT_REGION": settings.region,
             "AWS_ENDPOINT_URL_DYNAMODB": f"http://{origin}",
             "AWS_ENDPOINT_URL_LAMBDA": f"http://{origin}",
+            "AWS_ENDPOINT_URL_SQS": f"http://{origin}",
         }
-        self.described = self._on_these_providers(stack.functions)
+        self.described = self._at_our_addresses(stack.functions)
         aliases = read_aliases(settings.alias, _api_names(stack))
-        self._hosts = Hosts(region=settings.region, api_ids=[api.id for api in stack.apis], aliases=aliases)
+        suffix = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
+        service_hosts = hosts_of_services(settings.region, suffix)
+        self._hosts = Hosts(
+            region=settings.region,
+            api_ids=[api.id for api in stack.apis],
+            aliases=aliases,
+            mappings=stack.mappings,
+            is_service=lambda host: service_hosts.fullmatch(host) is not None,
+        )
         self._access = Access(
             administrator=(settings.access_key_id, settings.secret_access_key),
             functions=self.described.values(),
@@ -123,18 +134,21 @@ class Emulator:
             runtime=settings.runtime,
             python=str(settings.python) if settings.python else None,
             concurrency=limits.concurrency,
-            log=print_line,
+            log=LinePrinter({function.name: name for name, function in stack.functions.items()}),
         )
         self._work: set[asyncio.Task[None]] = set()
         self._failure: CannotStart | None = None
 
-    def _on_these_providers(self, functions: Mapping[str, Function]) -> dict[str, Function]:
-        """Point the settings that the template names at the simulated exchange."""
-        if self.stack.own is None or self.settings.providers == "live":
+    def _at_our_addresses(self, functions: Mapping[str, Function]) -> dict[str, Function]:
+        """Point the settings that the template names at the simulated exchange, and at the stage's address here."""
+        own = self.stack.own
+        if own is None:
             return dict(functions)
-        providers = self.stack.own.providers
+        providers = {} if self.settings.providers == "live" else own.providers
 
         def address(name: str, was: str) -> str:
+            if name == own.gateway:
+                return f"ws://{self.origin}/{self.stack.apis[0].stage.name}"
             if name not in providers:
                 return was
             scheme = "ws" if was.startswith("ws") else "http"
@@ -228,7 +242,8 @@ class Emulator:
             await self._functions.ready(function)
         except InitFailed as error:
             if error.error_type in _NOT_IMPORTABLE:
-                raise CannotStart(str(error)) from error
+                hint = advice(error.function, error.message, python=str(self.settings.python or sys.executable))
+                raise CannotStart(f"{error}; {hint}" if hint else str(error)) from error
             _log.warning("%s", error)
 
     def ready(self) -> dict[str, object]:
@@ -315,7 +330,7 @@ def up(settings: UpSettings) -> None:
     choices = Choices().with_settings(settings.choice)
     with listen(settings.port) as listener:
         origin = f"{_HOST}:{listener.getsockname()[1]}"
-        stack = read_template(path, parameters=settings.parameter, address=origin, region=settings.region)
+        stack = read_template(path, parameters=settings.parameter, region=settings.region)
         if settings.strict:
             _refuse_unsupported(stack)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -16,7 +16,7 @@ import msgspec
 
 from local.access.managed_policies import find_policy
 from local.access.permissions import PermissionDenied, Permissions
-from local.access.signatures import KeyPair, SignatureFault, Signatures
+from local.access.signatures import KeyPair, SignatureFault, Signatures, signed_for
 from local.rules.effects import Answer, Refusal
 from local.tables.actions import needed
 
@@ -157,6 +157,31 @@ class Access:
                 resource = place if place.startswith(("arn:", "*")) else self._arn("dynamodb", f"table/{place}")
                 self._check(key, f"dynamodb:{action}", resource)
 
+    def check_service(
+        self, action: str, resource: str | None, scope: Mapping[str, Any], body: bytes, *, exact: bool = True
+    ) -> None:
+        """
+        Return if the caller of a service that moto answers for may do that.
+
+        Args:
+            action: As policies spell it, such as ``sqs:SendMessage``.
+            resource: Its ARN; None where nobody here can tell it, so that being allowed it on anything is enough.
+            scope: The request's ASGI scope; a request that names no key is the administrator's.
+            body: All of the request's body.
+            exact: Whether the signature is checked. S3's is made in another way; there only the key counts.
+
+        Raises:
+            SignatureFault: There is no valid signature.
+            PermissionDenied: It may not.
+        """
+        query, headers = scope["query_string"], scope["headers"]
+        service = signed_for(query, headers)
+        if exact and service is not None:
+            key = self.identify(service, scope, body)
+        else:
+            key = self._signatures.find(query, headers) or self._administrator
+        self._check(key, action, resource)
+
     def check_invoke(self, arn: str, scope: Mapping[str, Any], body: bytes) -> None:
         """
         Return if the caller of Lambda may invoke the function ``arn``.
@@ -167,7 +192,7 @@ class Access:
         """
         self._check(self.identify("lambda", scope, body), "lambda:InvokeFunction", arn)
 
-    def _check(self, key: KeyPair, action: str, resource: str, *, shown: str = "") -> None:
+    def _check(self, key: KeyPair, action: str, resource: str | None, *, shown: str = "") -> None:
         permissions = self._permissions.get(key.access_key_id)
         if permissions is None:
             return
@@ -175,7 +200,7 @@ class Access:
             permissions.check(action, resource)
         except PermissionDenied as denied:
             # Once for each thing that is missing, not for each request.
-            what = (key.access_key_id, action, shown or resource)
+            what = (key.access_key_id, action, shown or resource or "*")
             if what not in self._told:
                 self._told.add(what)
                 _log.warning("%s", denied)

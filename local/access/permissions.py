@@ -56,10 +56,12 @@ class _Statement:
     resources: re.Pattern[str]
     but_resources: bool
 
-    def covers(self, action: str, resource: str) -> bool:
-        return (self.actions.fullmatch(action) is None) is self.but_actions and (
-            self.resources.fullmatch(resource) is None
-        ) is self.but_resources
+    def covers(self, action: str, resource: str | None) -> bool:
+        if (self.actions.fullmatch(action) is None) is not self.but_actions:
+            return False
+        if resource is None and not self.is_deny:
+            return True
+        return (self.resources.fullmatch(resource or "*") is None) is self.but_resources
 
 
 class Permissions:
@@ -91,11 +93,13 @@ class Permissions:
         self._statements: list[_Statement] | None = None
         self._boundary: list[_Statement] | None = None
         self._allows_all = False
-        self._answers: dict[tuple[str, str], bool | None] = {}
+        self._answers: dict[tuple[str, str | None], bool | None] = {}
 
-    def check(self, action: str, resource: str) -> None:
+    def check(self, action: str, resource: str | None) -> None:
         """
         Return if the role allows ``action`` (such as ``dynamodb:GetItem``) on ``resource`` (an ARN or ``*``).
+
+        Where the resource is not known (None), an Allow for any is enough, and only a Deny for all counts.
 
         Raises:
             PermissionDenied: It does not.
@@ -108,9 +112,9 @@ class Permissions:
                 self._answers.clear()
             answer = self._answers[key] = self._decide(action, resource)
         if not answer:
-            raise PermissionDenied(self.user, action, resource, is_explicit=answer is None)
+            raise PermissionDenied(self.user, action, resource or "*", is_explicit=answer is None)
 
-    def _decide(self, action: str, resource: str) -> bool | None:
+    def _decide(self, action: str, resource: str | None) -> bool | None:
         """Tell whether it is allowed; None where it is denied by name."""
         if self._statements is None:
             self._statements = self._read_all()
@@ -161,7 +165,7 @@ class Permissions:
         )
 
 
-def _evaluate(statements: Sequence[_Statement], action: str, resource: str) -> bool | None:
+def _evaluate(statements: Sequence[_Statement], action: str, resource: str | None) -> bool | None:
     """Tell whether an action is allowed; None where it is denied by name."""
     allowed = False
     for statement in statements:

@@ -37,6 +37,8 @@ _ALGORITHM: Final = b"AWS4-HMAC-SHA256"
 _BLOCK: Final = 64  # bytes that SHA-256 takes at a time
 _MOST_CLAIMS: Final = 4_096
 _STAMP: Final = re.compile(rb"\d{8}T\d{6}Z")
+#: Behind the key, the day and the region, for which service.
+_SERVICE: Final = re.compile(rb"Credential=(?:[^/,&\s]+/){3}([^/,&\s]+)/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,13 @@ class SignatureFault(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def signed_for(query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return the service that a request says to be signed for, unchecked; None where it is not signed."""
+    source = next((value for name, value in headers if name == b"authorization"), b"") or unquote_to_bytes(query)
+    found = _SERVICE.search(source)
+    return found[1].decode("latin-1") if found else None
 
 
 class _Claim(NamedTuple):

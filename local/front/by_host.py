@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from litestar.types import ASGIApp, Receive, Scope, Send
 
+    from local.services.application import Services
 
-def by_host(default: ASGIApp, apps: Mapping[str, ASGIApp]) -> ASGIApp:
+
+def by_host(default: ASGIApp, apps: Mapping[str, ASGIApp], services: Services) -> ASGIApp:
     """
-    Return the application that leads by the ``Host`` header: to one of ``apps``, or else to ``default``.
+    Return the application that leads by the ``Host`` header: to one of ``apps``, to ``services``, or to ``default``.
 
     An API's host at AWS that is none of them is an API that does not exist, and is answered as such.
     """
@@ -34,6 +36,9 @@ def by_host(default: ASGIApp, apps: Mapping[str, ASGIApp]) -> ASGIApp:
         if app is None and (b"." in host and not host.startswith(b"127.")):
             plain = host.decode("latin-1").lower().partition(":")[0]
             app = apps.get(plain) or (_no_such_api if EXECUTE_API.fullmatch(plain) else None)
+            if app is None and scope["type"] == ScopeType.HTTP and (service := services.at(plain)) is not None:
+                await services.serve(service, scope, receive, send)
+                return
         await (app or default)(scope, receive, send)
 
     return lead

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 from local.front.tunnel import ProxyFault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from local.stack import Mapped
 
 _LOCAL: Final = ("127.0.0.1", "localhost")
 EXECUTE_API: Final = re.compile(r"(?P<api>[a-z0-9]+)\.execute-api\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
@@ -34,13 +36,25 @@ class Hosts:
         region: Of everything that is served.
         api_ids: The ids of the APIs that are served.
         aliases: Ids of APIs by other hosts that lead to them, in lower case.
+        mappings: The domains of their own that the template gives its APIs.
+        is_service: Tells whether a host is that of one of the other services that are answered here.
     """
 
-    def __init__(self, *, region: str, api_ids: Sequence[str], aliases: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        *,
+        region: str,
+        api_ids: Sequence[str],
+        aliases: Mapping[str, str],
+        mappings: Sequence[Mapped],
+        is_service: Callable[[str], bool],
+    ) -> None:
         suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        self._is_service = is_service
+        self._domains = {mapped.host for mapped in mappings}
         self.apis = {f"{api_id}.execute-api.{region}.{suffix}": api_id for api_id in api_ids} | dict(aliases)
         self._region = region
-        self._services = {f"{service}.{region}.{suffix}" for service in ("dynamodb", "lambda")}
+        self._services = {f"{service}.{region}.{suffix}" for service in ("dynamodb", "streams.dynamodb", "lambda")}
         # Where an account's tables are said to be, in newer endpoints.
         self._of_account = re.compile(rf"\d{{12}}\.ddb\.{region}\.{re.escape(suffix)}")
         self._told: set[str] = set()
@@ -52,7 +66,9 @@ class Hosts:
 
     def is_ours(self, host: str) -> bool:
         """Tell whether a host is answered here, which may be by refusing an API that nobody knows."""
-        if host in self.apis or host in self._services or self._of_account.fullmatch(host):
+        if host in self.apis or host in self._domains or host in self._services:
+            return True
+        if self._of_account.fullmatch(host) or self._is_service(host):
             return True
         found = EXECUTE_API.fullmatch(host)
         return found is not None and found["region"] == self._region

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: A client that has sent nothing, or half of a handshake, for this many seconds is hung up on.
 SILENT_FOR: Final = 10.0
 _TLS_HANDSHAKE: Final = 0x16
+#: Seconds in which a client may answer the end of TLS; a function's idle connection never does.
+_FAREWELL_FOR: Final = 0.3
 _log = logging.getLogger("tickwire.front")
 
 
@@ -164,6 +166,7 @@ class Front(uvicorn.Server):
             waiter=None,  # type: ignore[arg-type] # nobody waits for the end of the handshake
             server_side=True,
             ssl_handshake_timeout=self._silent_for,  # type: ignore[arg-type] # seconds, whole or not
+            ssl_shutdown_timeout=_FAREWELL_FOR,
         )
 
     def lead(self, transport: asyncio.Transport, head: bytes) -> None:

@@ -22,6 +22,7 @@ from websockets.server import ServerProtocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from uvicorn._types import ASGISendEvent
     from websockets.extensions import Extension
     from websockets.http11 import Response
     from websockets.typing import ExtensionParameter, StatusLike
@@ -269,6 +270,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().handle_ping()
         if self.pinged is not None:
             self.pinged()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send what ASGI has to say; a refusal that is complete ends the handshake, which the base class forgets."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
     @property
     def unread(self) -> int:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
+
+from local.functions.traces import own_lines_first
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,8 +34,6 @@ _OWN_FAULTS = frozenset(
 )
 # Makes an error's payload for the request id that it is given.
 Reason = Callable[[str], bytes]
-
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +86,20 @@ class Output:
     Turns what a function prints into lines, and keeps the end of it.
 
     awslambdaric writes a stack trace as one line whose parts are joined by CR and indented by no-break spaces;
-    here they are lines again, with spaces.
+    here they are lines again, with spaces, and those of the folders ``own`` come first.
     """
 
-    def __init__(self, function: str, log: Callable[[LogLine], None]) -> None:
+    def __init__(self, function: str, log: Callable[[LogLine], None], own: Sequence[str] = ()) -> None:
         self._function = function
         self._log = log
+        self._own = own
         self._partial = b""
         self._tail = b""
 
     def feed(self, printed: bytes, request_id: str) -> None:
         """Report every line that ``printed`` ends; a line without an end waits for more."""
         self._tail = (self._tail + printed)[-LOG_TAIL:]
-        *lines, self._partial = _LINE_END.split(self._partial + printed)
-        if printed.endswith(b"\r") and lines:
-            # Perhaps the first half of CR LF.
-            self._partial = lines.pop() + b"\r"
+        *lines, self._partial = (self._partial + printed).split(b"\n")
         for line in lines:
             self._say(line, request_id)
         if len(self._partial) > _LONGEST_LINE:
@@ -111,7 +108,7 @@ class Output:
     def flush(self, request_id: str) -> None:
         """Report the line that has not ended, if there is one."""
         if self._partial:
-            self._say(self._partial.rstrip(b"\r"), request_id)
+            self._say(self._partial, request_id)
             self._partial = b""
 
     def take_tail(self) -> bytes:
@@ -120,9 +117,12 @@ class Output:
         return tail
 
     def _say(self, line: bytes, request_id: str) -> None:
-        text = line.decode(errors="replace")
-        indented = text.lstrip("\u00a0")
-        self._log(LogLine(self._function, request_id, " " * (len(text) - len(indented)) + indented))
+        texts = []
+        for text in line.rstrip(b"\r").decode(errors="replace").split("\r"):
+            indented = text.lstrip("\u00a0")
+            texts.append(" " * (len(text) - len(indented)) + indented)
+        for text in own_lines_first(texts, self._own) if len(texts) > 1 else texts:
+            self._log(LogLine(self._function, request_id, text))
 
 
 def new_request_id() -> str:

@@ -45,7 +45,7 @@ class InitFailed(Exception):
         self.message = str(report.get("errorMessage", "")).removeprefix("RequestId:  Error: ")
 
     def __str__(self) -> str:
-        return f"{self.function.name} ({self.function.handler}) cannot start: {self.error_type}: {self.message}"
+        return f"{self.function.logical_id} ({self.function.handler}) cannot start: {self.error_type}: {self.message}"
 
 
 class Owner(Protocol):

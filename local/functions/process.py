@@ -82,7 +82,7 @@ class FunctionProcess(ABC):
         self._log = log
         self._report = report
         self._loop = asyncio.get_running_loop()
-        self._output = Output(function.name, log)
+        self._output = Output(function.name, log, [str(folder) for folder in (function.code, *function.layers)])
         self._invocation: Invocation | None = None
         self._request_id = ""
         self._began = 0.0

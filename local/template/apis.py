@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from local.rules.authorizers import SOURCE
 from local.rules.models import fault_of
-from local.rules.selection import compile_selection
+from local.rules.selection import BadExpression, compile_selection
 from local.stack import (
     Authorizer,
     CustomIntegration,
@@ -20,6 +21,7 @@ from local.stack import (
 )
 from local.template.declarations import Declarations, listed
 from local.template.errors import NoWebSocketApi, ReferenceFault, ResourceFault
+from local.template.ignored import likely_type
 from local.template.integrations import read_custom, read_http, read_mock
 from local.template.intrinsics import text_of
 from local.template.limits import read_keys, read_throttle
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 _API = "AWS::ApiGatewayV2::Api"
 #: The longest that the gateway waits for an integration, in milliseconds (API Gateway's quotas).
 _LONGEST_TIMEOUT_MS = 29_000
+#: What stands in a template beside an API and is part of it.
+_PARTS = ("Authorizer", "Integration", "Model", "Route", "RouteResponse", "Stage")
+_STAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def read_apis(declarations: Declarations, functions: DeclaredFunctions) -> tuple[WebSocketApi, ...]:
@@ -47,13 +52,43 @@ def read_apis(declarations: Declarations, functions: DeclaredFunctions) -> tuple
     apis = [
         _ApiReader(declarations, functions, logical_id).read()
         for logical_id in declarations.of(_API)
-        if declarations.text(logical_id, "ProtocolType") == "WEBSOCKET"
+        if _is_websocket(declarations, logical_id)
     ]
     if not apis:
         others = [*declarations.of(_API, "AWS::ApiGateway::RestApi")]
         held = f" ({listed(others)} speak{'s' if len(others) == 1 else ''} HTTP)" if others else ""
-        raise NoWebSocketApi(f"there is no WebSocket API in this template{held}")
+        meant = [
+            f"; {logical_id} is of type {kind}: did you mean {guess}?"
+            for logical_id in declarations.resources
+            if (guess := likely_type(kind := declarations.kind(logical_id))) == _API
+        ]
+        raise NoWebSocketApi(f"there is no WebSocket API in this template{held}{''.join(meant[:1])}")
+    _warn_of_strangers(declarations, {api.id for api in apis})
     return tuple(apis)
+
+
+def _is_websocket(declarations: Declarations, logical_id: str) -> bool:
+    protocol = declarations.text(logical_id, "ProtocolType")
+    if protocol is None and declarations.text(logical_id, "RouteSelectionExpression") is not None:
+        raise ResourceFault(
+            f"the API {logical_id} has no ProtocolType; here it must be WEBSOCKET", ("Resources", logical_id)
+        )
+    return protocol == "WEBSOCKET"
+
+
+def _warn_of_strangers(declarations: Declarations, served: set[str]) -> None:
+    """Name the parts of APIs that belong to none in the template, so that nobody waits for what they would do."""
+    known = served | {declarations.name(logical_id) for logical_id in declarations.of(_API)}
+    strangers: dict[str, list[str]] = {}
+    for logical_id in declarations.of(*(f"AWS::ApiGatewayV2::{part}" for part in _PARTS)):
+        owner = declarations.text(logical_id, "ApiId")
+        if owner not in known:
+            strangers.setdefault(owner or "", []).append(logical_id)
+    for owner, parts in strangers.items():
+        verb = "belongs" if len(parts) == 1 else "belong"
+        declarations.warnings.append(
+            f"{listed(parts)} {verb} to the API {owner!r}, which is not in this template: nothing changes by it here."
+        )
 
 
 class _ApiReader:
@@ -72,6 +107,16 @@ class _ApiReader:
         selection = declarations.text(logical_id, "RouteSelectionExpression")
         if selection is None:
             raise ResourceFault(f"the API {logical_id} has no RouteSelectionExpression", ("Resources", logical_id))
+        trail = ("Resources", logical_id, "Properties", "RouteSelectionExpression")
+        try:
+            compile_selection(selection)
+        except BadExpression as error:
+            raise ResourceFault(str(error), trail) from error
+        if "$" not in selection:
+            declarations.warnings.append(
+                f"The RouteSelectionExpression of {logical_id} is {selection!r}, which is the same for every message; "
+                f"$request.body.action, for example, reads one."
+            )
         self._stage = self._read_stage()
         routes: dict[str, Route] = {}
         for part in self._parts("Route"):
@@ -125,6 +170,11 @@ class _ApiReader:
         name = declarations.text(first, "StageName")
         if name is None:
             raise ResourceFault(f"the stage {first} has no StageName", ("Resources", first))
+        if not _STAGE_NAME.fullmatch(name):
+            raise ResourceFault(
+                f"a WebSocket API has no stage {name!r}: its name is of letters, digits, - and _",
+                ("Resources", first, "Properties", "StageName"),
+            )
         trail = ("Resources", first, "Properties", "RouteSettings")
         settings = declarations.mapping(first, "RouteSettings")
         throttles = {key: read_throttle(setting, (*trail, key)) for key, setting in settings.items()}
@@ -180,9 +230,12 @@ class _ApiReader:
         for part in self._parts("Model"):
             if self._declarations.text(part, "Name") == name:
                 schema = self._declarations.value(part, "Schema")
-                schema = json.loads(schema) if isinstance(schema, str) else schema
+                trail = ("Resources", part, "Properties", "Schema")
+                try:
+                    schema = json.loads(schema) if isinstance(schema, str) else schema
+                except ValueError as error:
+                    raise ResourceFault(f"the schema of the model {part} is no JSON: {error}", trail) from error
                 if (fault := fault_of(schema)) is not None:
-                    trail = ("Resources", part, "Properties", "Schema")
                     raise ResourceFault(f"the schema of the model {part} is none: {fault}", trail)
                 return dict(schema)
         raise ReferenceFault(
@@ -194,13 +247,15 @@ class _ApiReader:
         target = self._declarations.text(logical_id, "Target")
         if target is None:
             return None
+        trail = ("Resources", logical_id, "Properties", "Target")
+        if not target.startswith("integrations/"):
+            raise ResourceFault(f"the route {key} leads to {target!r}; a target is integrations/ and an id", trail)
         wanted = target.removeprefix("integrations/")
         for part in self._parts("Integration"):
             if self._declarations.name(part) == wanted:
                 return self._read_integration(part, key)
         raise ReferenceFault(
-            f"the route {key} leads to {target!r}, which is no integration of {self._logical_id}",
-            ("Resources", logical_id, "Properties", "Target"),
+            f"the route {key} leads to {target!r}, which is no integration of {self._logical_id}", trail
         )
 
     def _read_integration(self, logical_id: str, key: str) -> Integration | None:
@@ -210,8 +265,10 @@ class _ApiReader:
             return read_mock(declarations, logical_id, self._parts("IntegrationResponse"))
         timeout = declarations.number(logical_id, "TimeoutInMillis", default=_LONGEST_TIMEOUT_MS)
         timeout = min(timeout, _LONGEST_TIMEOUT_MS) / 1_000
+        if kind is None:
+            raise ResourceFault(f"the integration {logical_id} has no IntegrationType", ("Resources", logical_id))
         if kind not in {"AWS_PROXY", "HTTP_PROXY", "AWS", "HTTP"}:
-            self._unsupported.setdefault(kind or "of no type", []).append(key)
+            self._unsupported.setdefault(kind, []).append(key)
             return UnsupportedIntegration(f"integrations of type {kind} are not emulated")
         uri = declarations.text(logical_id, "IntegrationUri")
         if uri is None:
@@ -233,6 +290,20 @@ class _ApiReader:
     def _read_custom(self, logical_id: str, backend: LambdaIntegration | HttpIntegration) -> Integration:
         return read_custom(self._declarations, logical_id, backend, self._parts("IntegrationResponse"))
 
+    def _authorizer_of(self, logical_id: str, key: str) -> str:
+        """Give the logical id of the authorizer that a route names."""
+        declarations = self._declarations
+        wanted = declarations.text(logical_id, "AuthorizerId")
+        if wanted is None:
+            raise ResourceFault(f"the route {key} wants an authorizer and names none", ("Resources", logical_id))
+        for part in self._parts("Authorizer"):
+            if declarations.name(part) == wanted:
+                return part
+        raise ReferenceFault(
+            f"the route {key} wants the authorizer {wanted!r}, which is none of {self._logical_id}",
+            ("Resources", logical_id, "Properties", "AuthorizerId"),
+        )
+
     def _read_authorizer(self, logical_id: str, key: str) -> Any:  # noqa: ANN401 - what Route takes, or an UnsupportedIntegration
         declarations = self._declarations
         kind = declarations.text(logical_id, "AuthorizationType") or "NONE"
@@ -246,15 +317,12 @@ class _ApiReader:
             return None
         if kind == "AWS_IAM":
             return "AWS_IAM"
-        wanted = declarations.text(logical_id, "AuthorizerId")
-        for part in self._parts("Authorizer"):
-            if declarations.name(part) == wanted:
-                break
-        else:
-            raise ReferenceFault(
-                f"the route {key} wants the authorizer {wanted!r}, which is none of {self._logical_id}",
-                ("Resources", logical_id, "Properties", "AuthorizerId"),
+        if kind != "CUSTOM":
+            raise ResourceFault(
+                f"the route {key} asks for authorization by {kind}; WebSocket APIs have NONE, AWS_IAM and CUSTOM",
+                ("Resources", logical_id, "Properties", "AuthorizationType"),
             )
+        part = self._authorizer_of(logical_id, key)
         uri = declarations.text(part, "AuthorizerUri")
         if uri is None:
             raise ResourceFault(f"the authorizer {part} has no AuthorizerUri", ("Resources", part))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_HASH = re.compile(r"(?<=.)[0-9a-f]{10}$")
 _INVOCATIONS = re.compile(r"functions/(.+?)/invocations$")
 _FUNCTION_ARN = re.compile(r"^arn:[^:]*:lambda:[^:]*:[^:]*:function:(?P<name>[^:/]+)(:[^:/]+)?$")
 
@@ -69,12 +70,13 @@ class DeclaredFunctions:
                 code=code,
                 runtime=declarations.text(logical_id, "Runtime") or "",
                 layers=_layers_of(declarations, logical_id, layers, elsewhere),
-                timeout=declarations.number(logical_id, "Timeout", default=3),
-                memory=int(declarations.number(logical_id, "MemorySize", default=128)),
+                timeout=_within(declarations, logical_id, "Timeout", 3, (1, 900)),
+                memory=int(_within(declarations, logical_id, "MemorySize", 128, (128, 32_768))),
                 environment=_environment_of(declarations, logical_id),
                 async_retries=retries,
                 async_max_age=max_age,
                 role=roles.get(declarations.text(logical_id, "Role") or ""),
+                source=source if isinstance(source := _path_of(declarations, logical_id, "Code"), str) else "",
             )
         declarations.warnings.extend(
             f"The role {role} of {function.logical_id} is not in the template: whatever that function does is allowed."
@@ -110,7 +112,16 @@ def _why_not(declarations: Declarations, logical_id: str) -> str | None:
         raise ResourceFault(f"the function {logical_id} has no Runtime", trail)
     if not runtime.startswith("python"):
         return f"the runtime is {runtime}, and the emulator runs Python"
-    if "." not in (declarations.text(logical_id, "Handler") or ""):
+    if runtime.startswith("python2"):
+        return f"the runtime is {runtime}, and the emulator runs Python 3"
+    handler = declarations.text(logical_id, "Handler") or ""
+    if declarations.raw(logical_id, "Code", "ZipFile") is not None and not handler.startswith("index."):
+        raise ResourceFault(
+            f"the code of {logical_id} stands in the template, where it is index.py: its Handler must be index.NAME "
+            f"and is {handler or 'not there'}",
+            (*trail, "Properties", "Handler"),
+        )
+    if "." not in handler:
         raise ResourceFault(
             f"the function {logical_id} has no Handler of the form module.function", (*trail, "Properties", "Handler")
         )
@@ -124,7 +135,8 @@ def _find_code(declarations: Declarations, logical_id: str, *, cache: Path) -> P
         trail: Trail = ("Resources", logical_id, "Properties", "Code")
         return folder_of_path(declarations.folder / place, cache=cache, owner=logical_id, trail=trail)
     if isinstance(place, dict) and (text := place.get("ZipFile")) is not None:
-        return folder_of_text(text_of(text, f"the code of {logical_id}"), cache=cache)
+        inside: Trail = ("Resources", logical_id, "Properties", "Code", "ZipFile")
+        return folder_of_text(text_of(text, f"the code of {logical_id}", inside), cache=cache)
     if not place:
         raise ResourceFault(f"the function {logical_id} has no code", ("Resources", logical_id))
     return None
@@ -136,6 +148,11 @@ def _path_of(declarations: Declarations, logical_id: str, key: str) -> Any:  # n
     if isinstance(metadata, dict) and metadata.get("aws:asset:property") == key and "aws:asset:path" in metadata:
         return metadata["aws:asset:path"]
     place = declarations.value(logical_id, key)
+    if isinstance(place, dict) and isinstance(stored := place.get("S3Key"), str):
+        # What packs code for S3 may leave it beside the template, as the Serverless Framework does.
+        beside = stored.rpartition("/")[2]
+        if beside and (declarations.folder / beside).is_file():
+            return beside
     return None if isinstance(place, str) and place.startswith(("s3://", "https://")) else place or {}
 
 
@@ -146,9 +163,24 @@ def _read_layers(declarations: Declarations, *, cache: Path) -> dict[str, tuple[
         place = _path_of(declarations, logical_id, "Content")
         if isinstance(place, str):
             trail: Trail = ("Resources", logical_id, "Properties", "Content")
-            folder = folder_of_path(declarations.folder / place, cache=cache, owner=logical_id, trail=trail)
+            # SAM puts a hash behind the name.
+            owner = _HASH.sub("", logical_id)
+            folder = folder_of_path(declarations.folder / place, cache=cache, owner=owner, trail=trail)
             layers[declarations.arn(logical_id)] = import_folders(folder)
     return layers
+
+
+def _within(
+    declarations: Declarations, logical_id: str, key: str, default: float, limits: tuple[float, float]
+) -> float:
+    """Read a number that Lambda takes within limits (Lambda quotas; 32,768 MB are those of managed instances)."""
+    number = declarations.number(logical_id, key, default=default)
+    if not limits[0] <= number <= limits[1]:
+        raise ResourceFault(
+            f"{key} of {logical_id} is {number:g}, and Lambda takes {limits[0]:g} to {limits[1]:g}",
+            ("Resources", logical_id, "Properties", key),
+        )
+    return number
 
 
 def _layers_of(

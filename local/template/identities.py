@@ -74,12 +74,11 @@ _GLOBAL_SERVICES = {"iam"}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the stack pretends to be; ``address`` is the emulator's own, ``host:port``."""
+    """Where the stack pretends to be."""
 
     stack: str
     region: str
     account_id: str
-    address: str
 
     @property
     def partition(self) -> str:
@@ -164,7 +163,7 @@ def _identifier(seed: str, length: int) -> str:
 
 _ATTRIBUTES: dict[str, dict[str, Callable[[Place, str], str]]] = {
     "AWS::ApiGatewayV2::Api": {
-        "ApiEndpoint": lambda place, _: f"ws://{place.address}",
+        "ApiEndpoint": lambda place, name: f"wss://{name}.execute-api.{place.region}.{place.url_suffix}",
         "ApiId": lambda _, name: name,
     },
     "AWS::DynamoDB::Table": {
@@ -177,6 +176,9 @@ _ATTRIBUTES: dict[str, dict[str, Callable[[Place, str], str]]] = {
 }
 
 _COMMON_ATTRIBUTES: dict[tuple[str, str], Callable[[Place, str], str]] = {
+    ("AWS::ApiGatewayV2::DomainName", "RegionalDomainName"): lambda place, name: (
+        f"d-{_identifier(name, 10)}.execute-api.{place.region}.{place.url_suffix}"
+    ),
     ("AWS::S3::Bucket", "DomainName"): lambda place, name: f"{name}.s3.{place.url_suffix}",
     ("AWS::S3::Bucket", "RegionalDomainName"): lambda place, name: f"{name}.s3.{place.region}.{place.url_suffix}",
     ("AWS::SNS::Topic", "TopicName"): lambda _, name: name,

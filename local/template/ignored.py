@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from local.template.declarations import Declarations, listed
@@ -16,6 +17,7 @@ _QUIET = {
     "AWS::ApiGatewayV2::ApiMapping",
     "AWS::ApiGatewayV2::Authorizer",
     "AWS::ApiGatewayV2::Deployment",
+    "AWS::ApiGatewayV2::DomainName",
     "AWS::ApiGatewayV2::Integration",
     "AWS::ApiGatewayV2::IntegrationResponse",
     "AWS::ApiGatewayV2::Model",
@@ -35,9 +37,13 @@ _QUIET = {
     "AWS::Lambda::Permission",
     "AWS::Lambda::Version",
     "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
     "AWS::S3::BucketPolicy",
+    "AWS::SNS::Topic",
     "AWS::SNS::TopicPolicy",
+    "AWS::SQS::Queue",
     "AWS::SQS::QueuePolicy",
+    "AWS::SSM::Parameter",
     "AWS::Scheduler::Schedule",
     "AWS::Scheduler::ScheduleGroup",
 }
@@ -48,7 +54,6 @@ _SITE = ("AWS::CloudFront::", "AWS::S3::")
 
 _CONSEQUENCES = {
     "AWS::ApiGateway::RestApi": "the REST API is not served",
-    "AWS::ApiGatewayV2::DomainName": "only the emulator's own address is served",
     "AWS::CloudFormation::CustomResource": "its function is not called, and its attributes are made up",
     "AWS::CloudFormation::Stack": "nothing of the nested stack runs",
     "AWS::CloudFront::Distribution": "only the emulator's own address is served",
@@ -59,11 +64,7 @@ _CONSEQUENCES = {
     "AWS::Kinesis::Stream": "records put into it go nowhere",
     "AWS::Lambda::EventSourceMapping": "nothing is read from its source, and its function not invoked by it",
     "AWS::Lambda::Url": "the function has no URL",
-    "AWS::S3::Bucket": "objects can be neither stored nor read",
-    "AWS::SNS::Subscription": "nothing is delivered",
-    "AWS::SNS::Topic": "messages published to it go nowhere",
-    "AWS::SQS::Queue": "messages sent to it go nowhere",
-    "AWS::SSM::Parameter": "no value can be read from there",
+    "AWS::SNS::Subscription": "messages are delivered to queues only",
     "AWS::SecretsManager::Secret": "no value can be read from there",
     "Custom::": "its function is not called, and its attributes are made up",
     "AWS::StepFunctions::StateMachine": "no execution can be started",
@@ -82,13 +83,17 @@ def name_ignored(declarations: Declarations, *, with_page: bool) -> Iterable[str
     for logical_id in declarations.resources:
         kind = declarations.kind(logical_id)
         quiet = (*_QUIET_SERVICES, *_SITE) if with_page else _QUIET_SERVICES
+        if kind == "AWS::SNS::Subscription" and declarations.text(logical_id, "Protocol") == "sqs":
+            continue
         if kind not in _QUIET and not kind.startswith(quiet) and not _is_part_of_rest(kind):
             ignored.setdefault(kind, []).append(logical_id)
     unknown: list[str] = []
     for kind, logical_ids in ignored.items():
         consequence = _CONSEQUENCES.get("Custom::" if kind.startswith("Custom::") else kind)
         if consequence is None:
-            unknown.append(f"{listed(logical_ids)} ({kind})")
+            guess = likely_type(kind)
+            meant = f": did you mean {guess}?" if guess else ""
+            unknown.append(f"{listed(logical_ids)} ({kind}{meant})")
         else:
             yield f"{listed(logical_ids)} ({kind}) {_are(logical_ids)} ignored: {consequence}."
     if unknown:
@@ -99,6 +104,16 @@ def name_ignored(declarations: Declarations, *, with_page: bool) -> Iterable[str
     for logical_id in declarations.of("AWS::ApiGatewayV2::Api"):
         if declarations.text(logical_id, "ProtocolType") != "WEBSOCKET":
             yield f"{logical_id} (AWS::ApiGatewayV2::Api) is ignored: it is an HTTP API, and WebSocket APIs are served."
+
+
+def likely_type(kind: str) -> str | None:
+    """Give the type that a misspelt one was probably meant to be; None for one spelt right, or like no other."""
+    known = (*_QUIET, *_CONSEQUENCES, "AWS::IAM::Role", "AWS::IAM::Policy")
+    folded = {name.lower(): name for name in known}
+    if kind in known:
+        return None
+    close = get_close_matches(kind.lower(), folded, n=1, cutoff=0.93)
+    return folded[close[0]] if close else None
 
 
 def is_known(kind: str) -> bool:

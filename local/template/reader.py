@@ -19,6 +19,7 @@ from local.functions.code import cache_folder
 from local.stack import OwnSystem, Stack
 from local.template.apis import read_apis
 from local.template.declarations import Declarations, listed
+from local.template.domains import read_mappings
 from local.template.errors import (
     ParameterFault,
     TemplateError,
@@ -31,7 +32,7 @@ from local.template.identities import Place
 from local.template.ignored import is_known, name_ignored
 from local.template.intrinsics import text_of
 from local.template.sam import is_sam, transform, transforms
-from local.template.state import read_schedules, read_tables
+from local.template.state import read_resources, read_schedules, read_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _SECTIONS = ("Conditions", "Globals", "Mappings", "Metadata", "Outputs", "Parameters", "Resources")
 _MAPPINGS_OF_MAPPINGS = {"Mappings", "Outputs", "Parameters", "Resources"}
 _KNOWN_TRANSFORMS = {"AWS::Serverless-2016-10-31", "AWS::LanguageExtensions"}
-_OWN_MEMBERS = {"Page", "Streams", "Providers"}
+_OWN_MEMBERS = {"Gateway", "Page", "Providers", "Streams"}
 #: CloudFormation's own limit of a template, in bytes (its quotas).
 _LONGEST = 1_000_000
 
@@ -48,7 +49,6 @@ def read_template(
     path: Path,
     *,
     parameters: Mapping[str, str],
-    address: str,
     region: str = "us-east-1",
     account_id: str = "000000000000",
     name: str | None = None,
@@ -63,7 +63,6 @@ def read_template(
     Args:
         path: The template, YAML or JSON.
         parameters: Values for the template's parameters; the others have their defaults.
-        address: Where the emulator is reached, ``host:port``; ``GetAtt Api.ApiEndpoint`` is ``ws://`` and this.
         region: What ``AWS::Region`` is.
         account_id: What ``AWS::AccountId`` is, twelve digits.
         name: The stack's name; None means the one in a ``samconfig.toml`` beside the template, or else its folder's.
@@ -78,7 +77,7 @@ def read_template(
         text = _read_text(path)
         cache = cache or cache_folder(os.environ)
         prepared = _prepare(text, parameters=parameters, region=region, cache=cache)
-        place = Place(name or _stack_name(path.parent), region, account_id, address)
+        place = Place(name or _stack_name(path.parent), region, account_id)
         declarations = Declarations(
             prepared["document"],
             folder=path.parent,
@@ -96,6 +95,7 @@ def _assemble(declarations: Declarations, *, path: Path, cache: Path, odd: list[
     own = _read_own_system(declarations)
     functions = DeclaredFunctions.read(declarations, cache=cache)
     apis = read_apis(declarations, functions)
+    mappings = read_mappings(declarations, apis)
     tables = read_tables(declarations)
     schedules = read_schedules(declarations, functions)
     outputs = _read_outputs(declarations)
@@ -111,9 +111,11 @@ def _assemble(declarations: Declarations, *, path: Path, cache: Path, odd: list[
         region=declarations.place.region,
         account_id=declarations.place.account_id,
         apis=apis,
+        mappings=mappings,
         functions=functions.runnable,
         tables=tables,
         schedules=schedules,
+        resources=() if own is not None and own.page is not None else read_resources(declarations),
         outputs=outputs,
         warnings=tuple(warnings),
         own=own,
@@ -189,17 +191,28 @@ def _check_shape(document: Mapping[str, Any]) -> None:
             if section in _MAPPINGS_OF_MAPPINGS and not isinstance(entry, dict):
                 raise TemplateMalformed(f"{name} in {section} must be a mapping", (section, name))
     if not document.get("Resources"):
+        if {"service", "provider"} <= document.keys():
+            raise TemplateMalformed(
+                "this is a configuration of the Serverless Framework: give the template that `serverless package` "
+                "makes of it, .serverless/cloudformation-template-update-stack.json"
+            )
         raise TemplateMalformed("this template has no Resources")
-    _check_resources(document["Resources"])
+    _check_resources(document["Resources"], with_sam=is_sam(document))
 
 
-def _check_resources(resources: Mapping[str, Any]) -> None:
+def _check_resources(resources: Mapping[str, Any], *, with_sam: bool) -> None:
     for logical_id, resource in resources.items():
         trail: Trail = ("Resources", logical_id)
         if logical_id.startswith("Fn::"):
             raise TemplateMalformed(f"{logical_id} makes resources that only AWS can make", trail)
         if not isinstance(resource.get("Type"), str):
             raise TemplateMalformed(f"the resource {logical_id} has no Type", trail)
+        if resource["Type"].startswith("AWS::Serverless::") and not with_sam:
+            raise TemplateMalformed(
+                f"{logical_id} is of a type of SAM's, and the template lacks the line "
+                "Transform: AWS::Serverless-2016-10-31",
+                (*trail, "Type"),
+            )
         if not isinstance(resource.get("Properties") or {}, dict):
             raise TemplateMalformed(f"Properties of {logical_id} must be a mapping", (*trail, "Properties"))
 
@@ -302,7 +315,9 @@ def _read_own_system(declarations: Declarations) -> OwnSystem | None:
         if not public.startswith("/"):
             raise TemplateMalformed(f"the path of {stream} must begin with /", (*trail, "Streams", stream))
     page = block.get("Page")
+    gateway = block.get("Gateway")
     return OwnSystem(
+        gateway=text_of(gateway, "Gateway", trail) if gateway else None,
         page=(declarations.folder / text_of(page, "Page", trail)).resolve() if page else None,
         streams=block.get("Streams") or {},
         providers=block.get("Providers") or {},

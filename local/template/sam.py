@@ -60,7 +60,9 @@ def transform(document: Mapping[str, Any], *, parameters: Mapping[str, str], reg
     from samtranslator.translator.translator import Translator  # noqa: PLC0415 - see above
 
     # It warns of what concerns only its own makers; unheard warnings would go to stderr.
-    logging.getLogger("samtranslator").addHandler(logging.NullHandler())
+    logger = logging.getLogger("samtranslator")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
     work = deepcopy(dict(document))
     paths = _take_paths(work)
     # Without a session of its own it would ask boto3 for the region of this machine's user.

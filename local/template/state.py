@@ -1,11 +1,11 @@
-"""Read the tables and schedules that a template declares."""
+"""Read what a template declares that keeps something, or starts something: tables, queues and the like, schedules."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from local.stack import Schedule, Table
+from local.stack import Resource, Schedule, Table
 from local.template.errors import ResourceFault, Trail
 from local.template.intrinsics import text_of
 
@@ -23,6 +23,18 @@ _TABLE_MEMBERS = {
     "GlobalSecondaryIndexes": ("IndexName", "KeySchema", "Projection"),
     "LocalSecondaryIndexes": ("IndexName", "KeySchema", "Projection"),
 }
+
+#: Of a queue, what CreateQueue takes under the same name.
+_QUEUE_ATTRIBUTES = (
+    "ContentBasedDeduplication",
+    "DelaySeconds",
+    "FifoQueue",
+    "MaximumMessageSize",
+    "MessageRetentionPeriod",
+    "ReceiveMessageWaitTimeSeconds",
+    "RedrivePolicy",
+    "VisibilityTimeout",
+)
 
 
 def read_tables(declarations: Declarations) -> tuple[Table, ...]:
@@ -55,6 +67,54 @@ def read_tables(declarations: Declarations) -> tuple[Table, ...]:
             )
         )
     return tuple(tables)
+
+
+def read_resources(declarations: Declarations) -> tuple[Resource, ...]:
+    """Read queues, topics with the queues that are subscribed, buckets and parameters as calls that make them."""
+    found: list[Resource] = []
+    for logical_id in declarations.of("AWS::SQS::Queue"):
+        given = {name: declarations.value(logical_id, name) for name in _QUEUE_ATTRIBUTES}
+        attributes = {name: _plain(value) for name, value in given.items() if value is not None}
+        members = {"QueueName": declarations.name(logical_id), "Attributes": attributes}
+        found.append(Resource(logical_id, "sqs", "CreateQueue", members))
+    # A queue for what failed must be there before those that name it.
+    found.sort(key=lambda queue: "RedrivePolicy" in queue.members["Attributes"])
+    for logical_id in declarations.of("AWS::SNS::Topic"):
+        topic = {"Name": declarations.name(logical_id)}
+        if declarations.flag(logical_id, "FifoTopic"):
+            topic |= {"Attributes.entry.1.key": "FifoTopic", "Attributes.entry.1.value": "true"}
+        found.append(Resource(logical_id, "sns", "CreateTopic", topic))
+        for subscription in declarations.items(logical_id, "Subscription"):
+            if isinstance(subscription, dict):
+                found += _subscribed(logical_id, declarations.arn(logical_id), subscription)
+    for logical_id in declarations.of("AWS::SNS::Subscription"):
+        subscription = {name: declarations.value(logical_id, name) for name in ("Protocol", "Endpoint")}
+        found += _subscribed(logical_id, declarations.text(logical_id, "TopicArn") or "", subscription)
+    for logical_id in declarations.of("AWS::S3::Bucket"):
+        found.append(Resource(logical_id, "s3", "CreateBucket", {"Bucket": declarations.name(logical_id)}))
+    for logical_id in declarations.of("AWS::SSM::Parameter"):
+        members = {
+            "Name": declarations.name(logical_id),
+            "Type": declarations.text(logical_id, "Type") or "String",
+            "Value": declarations.text(logical_id, "Value") or "",
+        }
+        found.append(Resource(logical_id, "ssm", "PutParameter", members))
+    return tuple(found)
+
+
+def _subscribed(logical_id: str, topic: str, subscription: Mapping[str, Any]) -> list[Resource]:
+    """Give the call that subscribes a queue; nobody else is told of messages here."""
+    if subscription.get("Protocol") != "sqs":
+        return []
+    members = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": str(subscription.get("Endpoint"))}
+    return [Resource(logical_id, "sns", "Subscribe", members)]
+
+
+def _plain(value: Any) -> str:  # noqa: ANN401 - any value of a template
+    """Write an attribute as SQS takes it: as text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def read_schedules(declarations: Declarations, functions: DeclaredFunctions) -> tuple[Schedule, ...]:

@@ -114,7 +114,11 @@ def _of_emulator(emulator: Emulator) -> Target:
         emulator.ready["region"],
         Credentials(keys["access_key_id"], keys["secret_access_key"]),
         is_emulator=True,
-        others=_addresses(gateway),
+        # What AWS would say is not AWS here: every stage's name is its own, and leads there.
+        others={
+            name: urlsplit(gateway)._replace(path=urlsplit(address).path).geturl()
+            for name, address in _addresses(gateway).items()
+        },
     )
 
 

@@ -24,12 +24,18 @@ def clean_environment() -> dict[str, str]:
 
 
 class Program:
-    """A program under test: what it has printed, and its end."""
+    """A program under test: what it has printed, and its end. It is Python's, or ``executable``."""
 
-    def __init__(self, *arguments: str, environment: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        cwd: Path = ROOT,
+        executable: Path | str = sys.executable,
+    ) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [str(executable), *arguments],
             cwd=cwd,
             env=clean_environment() | (environment or {}),
             stdin=subprocess.DEVNULL,

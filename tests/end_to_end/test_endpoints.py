@@ -35,6 +35,7 @@ async def caller(serving, session):
     [
         pytest.param("https://{domainName}/{stage}", None, id="E1"),
         pytest.param("{literal}", None, id="E2"),
+        pytest.param("{attribute}", None, id="E2-of-ApiEndpoint"),
         pytest.param("https://{apiId}.execute-api.{region}.amazonaws.com/{stage}/", None, id="E3"),
         pytest.param("https://" + "{domainName}/{stage}", None, id="E4"),
         pytest.param("https://{domainName}", None, id="E5"),
@@ -75,7 +76,7 @@ async def test_a_stage_in_the_path_of_an_own_domain_has_no_route(caller):
 async def test_regional_hosts_of_dynamodb_and_lambda_are_answered_here(serving, caller):
     where = "https://dynamodb.{region}.amazonaws.com"
     assert await caller.call("everything", "dynamodb", "list_tables", endpoint=where) == ["ok", 200]
-    name = next(line.split()[0] for line in serving.lines if "app.handler" in line)
+    name = next(line.split()[-1] for line in serving.lines if "app.handler" in line)
     arguments = {"FunctionName": name, "InvocationType": "DryRun"}
     where = "https://lambda.{region}.amazonaws.com"
     assert await caller.call("everything", "lambda", "invoke", endpoint=where, **arguments) == ["ok", 204]
@@ -83,9 +84,27 @@ async def test_regional_hosts_of_dynamodb_and_lambda_are_answered_here(serving, 
 
 async def test_another_host_of_aws_is_refused_by_name_and_told_once(serving, caller):
     for _ in range(2):
-        outcome = await caller.call("everything", "sqs", "list_queues")
+        outcome = await caller.call("everything", "stepfunctions", "list_state_machines")
         assert outcome[0] == "ProxyConnectionError"
-    assert len([line for line in serving.lines if "sqs.us-east-1.amazonaws.com is refused" in line]) == 1
+    assert len([line for line in serving.lines if "states.us-east-1.amazonaws.com is refused" in line]) == 1
+
+
+@pytest.mark.parametrize("endpoint", [None, "https://sqs.{region}.amazonaws.com"])
+async def test_queues_are_answered_by_moto_under_the_same_permissions(caller, endpoint):
+    queue = {"QueueUrl": "https://sqs.us-east-1.amazonaws.com/000000000000/jobs"}
+    arguments = {**queue, "MessageBody": "x"}
+    assert await caller.call("everything", "sqs", "send_message", endpoint=endpoint, **arguments) == ["ok", 200]
+    code, message = await caller.call("everything", "sqs", "receive_message", endpoint=endpoint, **queue)
+    assert code == "AccessDeniedException"
+    assert "sqs:ReceiveMessage on resource: arn:aws:sqs:us-east-1:000000000000:jobs because no" in message
+
+
+async def test_a_domain_of_the_template_leads_to_its_api(caller):
+    note = json.dumps({"note": "domain"})
+    where = "https://live.example.com/chat"
+    assert await caller.manage("everything", "post_to_connection", where, Data=note) == ["ok", 200]
+    outcome = await caller.manage("everything", "get_connection", "https://live.example.com")
+    assert outcome == ["ForbiddenException", "Forbidden"]
 
 
 async def test_another_region_is_refused_with_the_remedy(serving, caller):

@@ -26,7 +26,7 @@ async def caller(serving, session):
 
 
 def name_of(serving, function):
-    return next(line.split()[0] for line in serving.lines if re.match(rf"\s+\S*-{function}\s", line))
+    return next(line.split()[-1] for line in serving.lines if re.match(rf"\s+{function}\s", line))
 
 
 def table_of(serving):

@@ -22,7 +22,6 @@ def stack(tmp_path_factory):
     return read_template(
         INFRA / "template.yaml",
         parameters={},
-        address="127.0.0.1:8000",
         cache=tmp_path_factory.mktemp("cache"),
     )
 

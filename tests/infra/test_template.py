@@ -115,7 +115,8 @@ def test_the_scheduler_accepts_the_environment_that_the_template_gives_it(stack,
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     settings = read_settings()
     assert settings.table == stack.tables[0].name
-    assert settings.management_endpoint == "http://127.0.0.1:8000/live"
+    place = f"{stack.apis[0].id}.execute-api.{stack.region}.amazonaws.com"
+    assert settings.management_endpoint == f"https://{place}/live"
     assert settings.run_for < stack.functions["TickFunction"].timeout
 
 
@@ -205,6 +206,7 @@ def test_the_emulator_learns_what_only_this_system_has(stack, infra):
         "binary": "/ws/trading/binary/stream",
     }
     tick = stack.functions["TickFunction"].environment
+    assert tick[stack.own.gateway].startswith("wss://")
     assert all(
         tick[variable].startswith("wss://" if "PUSH" in variable else "https://") for variable in stack.own.providers
     )

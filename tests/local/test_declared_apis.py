@@ -44,7 +44,7 @@ def read(tmp_path):
     def read_one(text):
         path = tmp_path / "template.yaml"
         path.write_text(text)
-        return read_template(path, parameters={}, address="127.0.0.1:8000", cache=tmp_path)
+        return read_template(path, parameters={}, cache=tmp_path)
 
     return read_one
 

@@ -257,7 +257,7 @@ async def test_a_function_that_cannot_be_loaded_says_why_and_is_tried_again(tmp_
         with pytest.raises(InitFailed) as failed:
             await functions.ready()
         assert str(failed.value) == (
-            "prices (app.handler) cannot start: Runtime.ImportModuleError: "
+            "Prices (app.handler) cannot start: Runtime.ImportModuleError: "
             "Unable to import module 'app': No module named 'there_is_no_such_module'"
         )
         results = await asyncio.gather(*(functions.invoke("Prices", b"{}") for _ in range(3)))
@@ -411,7 +411,7 @@ async def test_functions_are_found_by_name_and_by_every_form_of_arn():
 
 async def test_whatever_a_runtime_reports_of_its_start_can_be_said():
     assert str(InitFailed(function(), b"out of luck")) == (
-        "prices (plain.do) cannot start: Runtime.Unknown: out of luck"
+        "Prices (plain.do) cannot start: Runtime.Unknown: out of luck"
     )
 
 

@@ -256,7 +256,7 @@ def roles(tmp_path):
         api = {"Type": "AWS::ApiGatewayV2::Api", "Properties": WEBSOCKET}
         stage = {"Type": "AWS::ApiGatewayV2::Stage", "Properties": {"ApiId": {"Ref": "Api"}, "StageName": "prod"}}
         template.write_text(json.dumps({"Resources": {"Api": api, "Stage": stage, **resources}}))
-        stack = read_template(template, parameters={}, address="127.0.0.1:1", name="s", cache=tmp_path / "cache")
+        stack = read_template(template, parameters={}, name="s", cache=tmp_path / "cache")
         return stack.functions["F"].role, stack
 
     return read

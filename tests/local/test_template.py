@@ -59,7 +59,7 @@ def read(tmp_path, cache):
         if path is None:
             path = tmp_path / name
             path.write_text(text, encoding="utf-8")
-        return read_template(path, parameters=parameters, address="127.0.0.1:8000", cache=cache)
+        return read_template(path, parameters=parameters, cache=cache)
 
     return read_one
 
@@ -200,7 +200,7 @@ class TestWhatIsRead:
         assert first[0].id != first[1].id
         assert all(len(api.id) == 10 and api.id.isalnum() and api.id.islower() for api in first)
 
-    def test_the_endpoint_attribute_is_the_emulator_and_a_written_address_stays(self, read):
+    def test_the_endpoint_attribute_is_what_a_written_address_would_be(self, read):
         text = f"""{API}{FUNCTION}
       Environment:
         Variables:
@@ -209,7 +209,7 @@ class TestWhatIsRead:
 """
         stack = read(text)
         assert stack.functions["Answer"].environment == {
-            "HERE": "ws://127.0.0.1:8000/live",
+            "HERE": f"wss://{stack.apis[0].id}.execute-api.us-east-1.amazonaws.com/live",
             "THERE": f"https://{stack.apis[0].id}.execute-api.us-east-1.amazonaws.com/live",
         }
 
@@ -229,7 +229,11 @@ class TestWhatIsRead:
             "Resources": {
                 "Api": {
                     "Type": "AWS::ApiGatewayV2::Api",
-                    "Properties": {"Name": "a", "ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$x"},
+                    "Properties": {
+                        "Name": "a",
+                        "ProtocolType": "WEBSOCKET",
+                        "RouteSelectionExpression": "$request.body.x",
+                    },
                 },
                 "Function": {
                     "Type": "AWS::Lambda::Function",
@@ -245,6 +249,15 @@ class TestWhatIsRead:
         stack = read(json.dumps(template), name="stack.json")
         assert stack.functions["Function"].code == tmp_path / "asset.1"
         assert not any("Bootstrap" in warning for warning in stack.warnings)
+
+    def test_what_is_packed_for_s3_is_found_beside_the_template(self, read, tmp_path):
+        with zipfile.ZipFile(tmp_path / "chat.zip", "w") as packed:
+            packed.writestr("app.py", "def handler(event, context): return {}")
+        code = "{S3Bucket: any, S3Key: serverless/chat/dev/1700000000000-2023-11-14/chat.zip}"
+        text = FUNCTION.replace('{ZipFile: "def handler(event, context): return {}"}', code)
+        stack = read(API + text.replace("index.handler", "app.handler"))
+        assert (stack.functions["Answer"].code / "app.py").is_file()
+        assert stack.functions["Answer"].source == "chat.zip"
 
     def test_the_stack_is_named_by_samconfig_or_its_folder(self, read, tmp_path):
         assert read(API).name == tmp_path.name.replace("_", "-")
@@ -335,8 +348,6 @@ class TestWarnings:
                 "Whatever invokes that gets an error."
             ),
             "Remote cannot run here: the code lies in S3 and not on this machine. Whatever invokes that gets an error.",
-            "Alerts (AWS::SNS::Topic) is ignored: messages published to it go nowhere.",
-            "Bucket (AWS::S3::Bucket) is ignored: objects can be neither stored nor read.",
             "Site (AWS::CloudFront::Distribution) is ignored: only the emulator's own address is served.",
             "Slow (AWS::CloudWatch::Alarm) is ignored: nothing is measured and nobody alarmed.",
             (
@@ -360,7 +371,6 @@ class TestWarnings:
                 "The layer arn:aws:lambda:us-east-1:017000801446:layer:Powertools:7 of Check and Answer is not on this "
                 "machine: what is imported from it must be installed in the Python that runs the functions."
             ),
-            "Jobs (AWS::SQS::Queue) is ignored: messages sent to it go nowhere.",
             (
                 "AnswerQueued (AWS::Lambda::EventSourceMapping) is ignored: nothing is read from its source, "
                 "and its function not invoked by it."
@@ -388,7 +398,7 @@ class TestWarnings:
 
     def test_the_public_site_of_a_template_with_a_page_needs_no_warning(self, read):
         site = "  Site: {Type: AWS::CloudFront::Distribution}\n  Files: {Type: AWS::S3::Bucket}\n"
-        assert len([warning for warning in read(API + site).warnings if "ignored" in warning]) == 2
+        assert len([warning for warning in read(API + site).warnings if "ignored" in warning]) == 1
         own = read(f"Metadata: {{Tickwire: {{Page: site}}}}\n{API}{site}")
         assert not [warning for warning in own.warnings if "ignored" in warning]
 
@@ -397,7 +407,7 @@ class TestRefusals:
     def test_no_such_file_and_a_folder(self, tmp_path, cache):
         for path, why in ((tmp_path / "nope.yaml", "there is no such template"), (tmp_path, "this is a folder")):
             with pytest.raises(TemplateMissing) as caught:
-                read_template(path, parameters={}, address="x", cache=cache)
+                read_template(path, parameters={}, cache=cache)
             assert str(caught.value).startswith(f"{path}: {why}")
 
     @pytest.mark.parametrize(
@@ -426,7 +436,7 @@ class TestRefusals:
             ("[" * 5000, "template.yaml:"),
             ("Transform: Mine\n" + API, "template.yaml:1:1: the macro Mine runs only in AWS"),
             ("Resources:\n  Fn::ForEach::X: {}\n", "template.yaml:2:3: Fn::ForEach::X makes resources that only AWS"),
-            ("Metadata: {Tickwire: {Pages: x}}\n" + API, "template.yaml:1:12: Tickwire must be a mapping of Page, Pr"),
+            ("Metadata: {Tickwire: {Pages: x}}\n" + API, "template.yaml:1:12: Tickwire must be a mapping of Gateway,"),
             ("Metadata: {Tickwire: {Streams: {a: b}}}\n" + API, "template.yaml:1:33: the path of a must begin with /"),
         ],
     )
@@ -635,7 +645,7 @@ Resources:
             holder[trail[-1]] = [None, 5, "x", [], {}, [{}], {"Ref": "Nowhere"}, {"a": 1}][number % 8]
             path.write_text(json.dumps(document), encoding="utf-8")
             try:
-                told = read_template(path, parameters={}, address="x", cache=cache).name
+                told = read_template(path, parameters={}, cache=cache).name
             except TemplateError as error:
                 told = str(error)
             assert told
@@ -658,9 +668,7 @@ class TestMemory:
         return count
 
     def once(self, cache, **parameters):
-        return read_template(
-            TEMPLATES / "native.yaml", parameters={"Stage": "a", **parameters}, address="x:1", cache=cache
-        )
+        return read_template(TEMPLATES / "native.yaml", parameters={"Stage": "a", **parameters}, cache=cache)
 
     def test_a_second_reading_does_not_transform_again(self, transforms, tmp_path):
         assert self.once(tmp_path) == self.once(tmp_path)
@@ -673,9 +681,7 @@ class TestMemory:
 
     def test_another_region_is_another_template(self, transforms, tmp_path):
         for region in ("us-east-1", "cn-north-1"):
-            read_template(
-                TEMPLATES / "native.yaml", parameters={"Stage": "a"}, address="x:1", region=region, cache=tmp_path
-            )
+            read_template(TEMPLATES / "native.yaml", parameters={"Stage": "a"}, region=region, cache=tmp_path)
         assert len(transforms) == 2
 
     @pytest.mark.parametrize("spoilt", ["", "[]", '{"document": {}}'])
@@ -699,7 +705,7 @@ class TestMemory:
     def test_it_lies_in_the_users_cache_and_not_beside_the_template(self, tmp_path, monkeypatch):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         before = sorted(TEMPLATES.rglob("*"))
-        read_template(TEMPLATES / "native.yaml", parameters={"Stage": "a"}, address="x:1")
+        read_template(TEMPLATES / "native.yaml", parameters={"Stage": "a"})
         assert len(list((tmp_path / "tickwire" / "templates").iterdir())) == 1
         assert sorted(TEMPLATES.rglob("*")) == before
 
@@ -707,7 +713,7 @@ class TestMemory:
         self.once(tmp_path)
         program = (
             "import sys; from pathlib import Path; from local.template.reader import read_template\n"
-            f"read_template(Path({str(TEMPLATES / 'native.yaml')!r}), parameters={{'Stage': 'a'}}, address='x:1', "
+            f"read_template(Path({str(TEMPLATES / 'native.yaml')!r}), parameters={{'Stage': 'a'}}, "
             f"cache=Path({str(tmp_path)!r}))\n"
             "sys.exit(sorted({'samtranslator', 'boto3', 'yaml'} & sys.modules.keys()) or 0)"
         )

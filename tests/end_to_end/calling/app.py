@@ -17,7 +17,12 @@ def handler(event, context):
     if where["eventType"] != "MESSAGE":
         return {"statusCode": 200}
     call = json.loads(event["body"])
-    names = {**where, "region": os.environ["AWS_REGION"], "literal": os.environ["LITERAL"]}
+    names = {
+        **where,
+        "region": os.environ["AWS_REGION"],
+        "literal": os.environ["LITERAL"],
+        "attribute": os.environ.get("ATTRIBUTE", "").replace("wss", "https"),
+    }
     outcome = fetch(call["url"]) if "url" in call else ask(call, names)
     return {"statusCode": 200, "body": json.dumps({"outcome": outcome})}
 
