@@ -62,7 +62,9 @@ def find_template(settings: UpSettings) -> Path:
     for name in _DEFAULT_NAMES:
         if Path(name).is_file():
             return Path(name)
-    raise CannotStart(f"there is no {', '.join(_DEFAULT_NAMES)} in this folder; name a template with --template PATH")
+    near = [f"--template {path}" for name in _DEFAULT_NAMES for path in sorted(Path().glob(f"*/{name}"))]
+    hint = f"; nearby there is {' or '.join(near[:3])}" if near else "; name a template with --template PATH"
+    raise CannotStart(f"there is no {', '.join(_DEFAULT_NAMES)} in this folder{hint}")
 
 
 def listen(port: int) -> socket.socket:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from local.errors import CannotStart
 from local.functions.invocations import LogLine
 from local.functions.missing import advice
 from local.functions.traces import own_lines_first
 from local.settings import UpSettings
 from local.stack import Function, Mapped, Stack, Stage, WebSocketApi
 from local.terminal import LinePrinter, print_start
+from local.up import find_template
 
 OWN = "/home/me/chat/src"
 TRACE = [
@@ -121,3 +123,16 @@ def test_the_start_tells_where_everything_is_and_where_its_code_lies(capsys):
     assert ["Ping", "index.handler in the template itself", "chat-Ping"] in shown
     assert ["Far", "a.b in ../chat.zip", "chat-Far"] in shown
     assert ["! Pool (AWS::Cognito::UserPool) is ignored: nobody can sign in."] in shown
+
+
+def test_without_a_template_the_one_that_lies_here_is_taken_and_one_nearby_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CannotStart, match=r"in this folder; name a template with --template PATH$"):
+        find_template(UpSettings())
+    (tmp_path / "sam-app").mkdir()
+    (tmp_path / "sam-app" / "template.yaml").touch()
+    with pytest.raises(CannotStart, match=r"; nearby there is --template sam-app/template\.yaml$"):
+        find_template(UpSettings())
+    for name in ("template.json", "template.yml", "template.yaml"):
+        (tmp_path / name).touch()
+        assert find_template(UpSettings()) == Path(name)
