@@ -166,7 +166,7 @@ class Access:
         Args:
             action: As policies spell it, such as ``sqs:SendMessage``.
             resource: Its ARN; None where nobody here can tell it, so that being allowed it on anything is enough.
-            scope: The request's ASGI scope; a request that names no key is the administrator's.
+            scope: The request's ASGI scope.
             body: All of the request's body.
             exact: Whether the signature is checked. S3's is made in another way; there only the key counts.
 
@@ -176,10 +176,15 @@ class Access:
         """
         query, headers = scope["query_string"], scope["headers"]
         service = signed_for(query, headers)
-        if exact and service is not None:
-            key = self.identify(service, scope, body)
+        if exact or service is None:
+            key = self.identify(service or "", scope, body)
         else:
-            key = self._signatures.find(query, headers) or self._administrator
+            named = self._signatures.find(query, headers)
+            if named is None and self._signed:
+                raise SignatureFault(
+                    "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
+                )
+            key = named or self._administrator
         self._check(key, action, resource)
 
     def check_invoke(self, arn: str, scope: Mapping[str, Any], body: bytes) -> None:

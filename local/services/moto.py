@@ -13,6 +13,7 @@ import json
 import logging
 import re
 import threading
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -65,12 +66,16 @@ class MotoServices:
             headers: All of the request's.
             body: All of it.
         """
-        missing = self._prepare(service)
-        if missing is not None:
-            return Answered(
-                501, {"content-type": "application/json", "x-amzn-errortype": "NotImplementedException"}, missing
-            )
-        return self._ask(service, method, path, headers, body)
+        try:
+            missing = self._prepare(service)
+            return _failure(501, missing) if missing is not None else self._ask(service, method, path, headers, body)
+        except NotImplementedError as error:
+            # How moto says that it knows an operation by its name alone.
+            _log.warning("%s: %s", service, error)
+            return _failure(501, str(error))
+        except Exception as error:  # noqa: BLE001 # the emulator goes on, as AWS would, and the log has the reason
+            _log.exception("moto failed with a call of %s", service)
+            return _failure(500, repr(error))
 
     def operation(self, service: str, method: str, path: str, headers: Mapping[str, str], body: bytes) -> str | None:
         """Give the operation that a request of a REST service is, or None where nobody can tell."""
@@ -82,7 +87,7 @@ class MotoServices:
             _log.debug("no operation for %s %s: %r", method, path, error)
             return None
 
-    def _prepare(self, service: str) -> bytes | None:
+    def _prepare(self, service: str) -> str | None:
         """Make what the template declares of a service, once; returns the reason when moto cannot serve it."""
         with self._lock:
             if service in self._ready:
@@ -96,7 +101,7 @@ class MotoServices:
                     f"python -m pip install 'moto[{known.extra or known.module}]'"
                 )
                 _log.warning("%s is not served: %s", service, sentence)
-                return json.dumps({"message": sentence}).encode()
+                return sentence
             note = f"; {known.note}" if known.note else ""
             _log.warning("%s is answered by moto, in memory%s", service, note)
             # A topic delivers into queues, whether or not anybody has asked for these yet.
@@ -153,3 +158,10 @@ class MotoServices:
                 content = content.encode() if isinstance(content, str) else bytes(content or b"")
                 return Answered(int(status), {str(name): str(value) for name, value in answered.items()}, content)
         return Answered(404, {"content-type": "application/json"}, b'{"message":"Not Found"}')
+
+
+def _failure(status: int, sentence: str) -> Answered:
+    """Say that it is not the caller's fault; SDKs read the header in every protocol."""
+    kind = "NotImplementedException" if status == HTTPStatus.NOT_IMPLEMENTED else "InternalFailure"
+    headers = {"content-type": "application/json", "x-amzn-errortype": kind}
+    return Answered(status, headers, json.dumps({"message": sentence}).encode())

@@ -264,3 +264,28 @@ async def test_what_is_not_signed_is_for_a_service_that_has_such_operations_or_f
     assert serving.asked(scope, "AWSCognitoIdentityProviderService.InitiateAuth") == "cognito-idp"
     assert serving.asked(scope, "AmazonSQS.SendMessage") is None
     assert serving.asked(scope, None) is None
+
+
+async def test_nobody_is_the_administrator_without_a_signature(tmp_path):
+    access = Access(administrator=("test", "test"), functions=[], region="us-east-1", account_id="000000000000")
+    serving = Services(access, region="us-east-1", suffix="amazonaws.com", account_id="000000000000")
+    scope = {"method": "POST", "raw_path": b"/", "query_string": b"", "headers": [(b"x-amz-target", b"AmazonSQS.X")]}
+    status, headers, _ = await serving._answer("sqs", scope, b"{}")
+    assert (status, headers["x-amzn-errortype"]) == (403, "MissingAuthenticationTokenException")
+    unknown = b"AWS4-HMAC-SHA256 Credential=AKIAUNKNOWN/20260101/us-east-1/s3/aws4_request, Signature=x"
+    stranger = {"method": "GET", "raw_path": b"/files", "query_string": b"", "headers": [(b"authorization", unknown)]}
+    status, _, body = await serving._answer("s3", stranger, b"")
+    assert (status, b"<Code>InvalidAccessKeyId</Code>" in body) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"), [(NotImplementedError("The Tag action has not been implemented"), 501), (KeyError("x"), 500)]
+)
+def test_what_moto_cannot_do_is_an_answer_and_a_line_in_the_log(services, monkeypatch, caplog, failure, status):
+    def fail(*_):
+        raise failure
+
+    monkeypatch.setattr(services, "_ask", fail)
+    monkeypatch.setattr(services, "_ready", {"sqs"})
+    assert services.answer("sqs", "POST", "/", {}, b"").status == status
+    assert "sqs" in caplog.text
