@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp
+from pydantic_settings.exceptions import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,11 +19,11 @@ GROUP = "tickwire.commands"
 
 def up(arguments: Sequence[str]) -> int:
     """Run the WebSocket API that a template describes."""
-    from local.settings import UpSettings  # noqa: PLC0415 # every command imports only what it needs
+    from local.settings import UpSettings, quote_pairs  # noqa: PLC0415 # every command imports only what it needs
     from local.up import REFUSALS, up  # noqa: PLC0415
 
     try:
-        up(CliApp.run(UpSettings, cli_args=list(arguments)))
+        up(CliApp.run(UpSettings, cli_args=quote_pairs(arguments)))
     except REFUSALS as refusal:
         print(f"tickwire up: {refusal}", file=sys.stderr)
         return 1
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = _OWN[name] if name in _OWN else added[name].load()
     try:
         return int(command(rest) or 0)
+    except SettingsError as error:
+        print(f"tickwire {name}: {error}", file=sys.stderr)
+        return 2
     except ValidationError as error:
         for fault in error.errors():
             option = "--" + "-".join(str(part) for part in fault["loc"]).replace("_", "-")

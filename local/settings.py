@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path  # pydantic reads annotations when it runs
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, CliToggleFlag, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: The options that take NAME=VALUE.
+_PAIRS = ("--parameter", "--limit", "--choice", "--alias")
 
 
 class UpSettings(BaseSettings):
@@ -70,3 +78,28 @@ class UpSettings(BaseSettings):
         if value in {"simulated", "live"} or (value.startswith("replay:") and value != "replay:"):
             return value
         raise ValueError("is one of simulated, live, replay:DIR")
+
+
+def quote_pairs(arguments: Sequence[str]) -> list[str]:
+    """
+    Write every NAME=VALUE as JSON, for pydantic would take a comma in a value for the beginning of the next pair.
+
+    Raises:
+        SettingsError: One is no NAME=VALUE.
+    """
+    quoted: list[str] = []
+    option = ""
+    for argument in arguments:
+        flag, attached, pair = argument.partition("=")
+        if option or (flag in _PAIRS and attached):
+            option, pair = option or flag, argument if option else pair
+            name, sign, value = pair.partition("=")
+            if not (name and sign) and not pair.startswith("{"):
+                raise SettingsError(f"{option} wants NAME=VALUE, and {pair!r} is none")
+            quoted += [option, pair if pair.startswith("{") else json.dumps({name: value})]
+            option = ""
+        elif argument in _PAIRS:
+            option = argument
+        else:
+            quoted.append(argument)
+    return [*quoted, option] if option else quoted

@@ -57,6 +57,7 @@ def test_the_ready_file_tells_everything(emulator):
         (("--providers", "replay:nowhere"), "there is no such folder of recordings"),
         (("--port", "high"), "--port"),
         (("--parameter", "Colour=green"), "Colour"),
+        (("--parameter", "Colour"), "--parameter wants NAME=VALUE"),
     ],
 )
 def test_a_wrong_flag_is_one_clear_sentence(run, flags, said):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic_settings import CliApp
 
+from local.__main__ import main
 from local.errors import CannotStart
 from local.functions.invocations import LogLine
 from local.functions.missing import advice
 from local.functions.traces import own_lines_first
-from local.settings import UpSettings
+from local.settings import UpSettings, quote_pairs
 from local.stack import Function, Mapped, Stack, Stage, WebSocketApi
 from local.terminal import LinePrinter, print_start
 from local.up import find_template
@@ -136,3 +138,26 @@ def test_without_a_template_the_one_that_lies_here_is_taken_and_one_nearby_is_na
     for name in ("template.json", "template.yml", "template.yaml"):
         (tmp_path / name).touch()
         assert find_template(UpSettings()) == Path(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "parameters"),
+    [
+        (["--parameter", "Subnets=a, b"], {"Subnets": "a, b"}),
+        (
+            ["--parameter", "A=1,B=2", "--parameter=Url=https://x/?a=b&c=d,e"],
+            {"A": "1,B=2", "Url": "https://x/?a=b&c=d,e"},
+        ),
+        (["--parameter", "Empty=", "--parameter", 'Quoted="q"'], {"Empty": "", "Quoted": '"q"'}),
+        (["--parameter", '{"A": "b"}'], {"A": "b"}),
+        (["--strict"], {}),
+    ],
+)
+def test_a_parameters_value_is_taken_as_it_is(given, parameters):
+    assert CliApp.run(UpSettings, cli_args=quote_pairs(given)).parameter == parameters
+
+
+@pytest.mark.parametrize("given", [["--parameter", "Name"], ["--alias", "=x"], ["--limit=life"]])
+def test_what_is_no_pair_is_refused_by_the_options_name(given, capsys):
+    assert main(["up", *given]) == 2
+    assert capsys.readouterr().err.startswith(f"tickwire up: {given[0].partition('=')[0]} wants NAME=VALUE, and ")
