@@ -9,8 +9,8 @@ from pathlib import Path
 LOOK = """
 import sys
 import handlers.connect, handlers.disconnect, handlers.message
-heavy = {"aiohttp", "apscheduler", "httpx", "litestar", "local", "moto", "numpy", "rich", "scheduler",
-         "uvicorn", "uvloop", "websockets", "yaml"}
+heavy = {"aiohttp", "apscheduler", "boto3", "httpx", "litestar", "local", "moto", "numpy", "rich", "s3transfer",
+         "scheduler", "talipp", "uvicorn", "uvloop", "websockets", "yaml"}
 print(sorted(heavy & {name.partition(".")[0] for name in sys.modules} | {"handlers.hub.management"} & set(sys.modules)))
 """
 

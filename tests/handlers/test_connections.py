@@ -245,6 +245,12 @@ def test_a_call_that_would_fail_again_is_no_outage(error: Exception):
     assert not is_outage(error)
 
 
+def test_a_table_that_is_not_there_is_named_by_every_read(moto: DynamoDBClient):
+    store = DynamoConnectionStore(moto, "elsewhere", shards=4)
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        followers(store, "market")
+
+
 @pytest.mark.usefixtures("moto")
 def test_each_call_is_one_request_and_every_read_sees_all_writes(table: str):
     client: DynamoDBClient = boto3.client("dynamodb", region_name="us-east-1")
