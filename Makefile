@@ -132,6 +132,10 @@ $(PEERS)/serverless-offline/.installed: tests/benchmarks/peers/package.json
 bench-peers: $(INSTALLED) $(PEERS)/ministack/.installed $(PEERS)/serverless-offline/.installed ## Measure beside other emulators, each installed from its registry into build/
 	$(BIN)/python -m tests.benchmarks.peers
 
+.PHONY: bench-full
+bench-full: bench-peers ## The same, beside other emulators and with the long ones: 10,000 clients, 1,000 ticks (20 minutes)
+	$(BIN)/python -m tests.benchmarks --full
+
 .PHONY: package
 package: $(INSTALLED) $(PAGE) ## Build the wheel and the functions' folder for deployment into build/
 	rm -rf build/functions build/wheel

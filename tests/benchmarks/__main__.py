@@ -1,9 +1,9 @@
 """
-Run every benchmark of this folder, print its ratios, and write them to ``build/bench.json`` and to the README.
+Run the benchmarks of this folder, print their ratios, and write them to ``build/bench.json`` and to the README.
 
-A benchmark is a file ``bench_*.py`` with a function ``measure()`` that returns a list of ``name``, ``value``,
-``unit``, ``against`` and ``ratio``. Each runs in a process of its own, one after the other. Names on the command line
-choose some: ``python -m tests.benchmarks pool tables``.
+A benchmark is a file ``bench_*.py`` (or ``full_*.py``, which only ``--full`` runs: endurance and the like) with a
+function ``measure()`` that returns a list of ``name``, ``value``, ``unit``, ``against`` and ``ratio``. Each runs in a
+process of its own, one after the other. Names on the command line choose some: ``python -m tests.benchmarks pool``.
 
 A benchmark that also has a function ``table(rows)`` writes what stands in the README between ``<!-- bench: NAME -->``
 and ``<!-- /bench -->``: no figure there is copied by hand.
@@ -11,9 +11,11 @@ and ``<!-- /bench -->``: no figure there is copied by hand.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +44,26 @@ def with_table(text: str, name: str, table: str) -> str:
     return f"{before}{begin}{table}\n{end}{after}"
 
 
-def main(chosen: list[str]) -> int:
+def benchmarks(*, full: bool, chosen: list[str]) -> dict[str, Path]:
+    """Find what is to be run, by name; a name that is chosen is run whichever kind it is."""
+    found = {path.stem.partition("_")[2]: path for path in sorted(FOLDER.glob("*_*.py"))}
+    if chosen:
+        return {name: found[name] for name in chosen}
+    kinds = ("bench_", "full_") if full else ("bench_",)
+    return {name: path for name, path in found.items() if path.stem.startswith(kinds)}
+
+
+def main() -> int:
     """Measure, print and write; the exit code says whether every benchmark ran."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="run the long ones too")
+    parser.add_argument("name", nargs="*", help="run only these")
+    asked = parser.parse_args()
+    began = time.monotonic()
     measured: list[dict[str, Any]] = []
     failed = []
-    for path in sorted(FOLDER.glob("bench_*.py")):
-        name = path.stem.removeprefix("bench_")
-        if chosen and name not in chosen:
-            continue
+    for name, path in benchmarks(full=asked.full, chosen=asked.name).items():
+        print(f"\n{name}", flush=True)  # noqa: T201 # what this program is for
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
         )
@@ -61,16 +75,16 @@ def main(chosen: list[str]) -> int:
         measured += rows
         if told["table"]:
             README.write_text(with_table(README.read_text(encoding="utf-8"), name, told["table"]), encoding="utf-8")
-        print(f"\n{name}")  # noqa: T201 # what this program is for
         for row in rows:
             beside = f"{row['ratio']:.2f} x {row['against']}" if row.get("ratio") else row.get("against") or ""
-            print(f"  {row['name']:<52} {row['value']:>12,.2f} {row['unit']:<14} {beside}")  # noqa: T201
+            print(f"  {row['name']:<68} {row['value']:>12,.2f} {row['unit']:<14} {beside}", flush=True)  # noqa: T201
     target = ROOT / "build" / "bench.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    print(f"\n{len(measured)} figures in {target.relative_to(ROOT)}" + (f"; failed: {failed}" if failed else ""))  # noqa: T201
+    target.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    took = f"{len(measured)} figures in {target.relative_to(ROOT)} after {time.monotonic() - began:.0f} s"
+    print(f"\n{took}{f'; failed: {failed}' if failed else ''}")  # noqa: T201
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count, pairwise
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +31,8 @@ from handlers.hub.management import ManagementApi  # noqa: E402  # after the pat
 from handlers.hub.origin import Origin  # noqa: E402  # after the path is set
 from handlers.hub.pool import Pool  # noqa: E402  # after the path is set
 from handlers.hub.signing import Credentials, Signer  # noqa: E402  # after the path is set
+from tests.benchmarks.measurement import Measurement, less  # noqa: E402  # after the path is set
+from tests.benchmarks.system import serving  # noqa: E402  # after the path is set
 from tests.misbehaving import Authority, make_authority  # noqa: E402  # after the path is set
 
 SLICES = 9
@@ -47,16 +48,6 @@ ANSWER = (
     b"HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Type: application/json\r\nContent-Length: 0\r\n"
     b"Connection: keep-alive\r\nx-amzn-RequestId: 2a1c7a3e-0b62-4d4b-a6d4-7a1c4dd1c1e9\r\nx-amz-apigw-id: NdJx=\r\n\r\n"
 )
-
-
-class Measurement(TypedDict):
-    """One line of ``build/bench.json``; ``ratio`` says how many times better than ``against`` (above 1 is better)."""
-
-    name: str
-    value: float
-    unit: str
-    against: str
-    ratio: float
 
 
 class _Server(asyncio.Protocol):
@@ -197,27 +188,16 @@ def measure() -> list[Measurement]:
     """Run the three clients one after another against one server; about 8 seconds."""
     with tempfile.TemporaryDirectory() as folder:
         authority = make_authority(Path(folder))
-        command = [sys.executable, __file__, "--serve", str(authority.chain)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-            assert server.stdin is not None
-            assert server.stdout is not None
-            try:
-                port = int(server.stdout.readline())
-                pool = asyncio.run(_pool(port, authority))
-                aiohttp = asyncio.run(_aiohttp(port, authority))
-                boto3 = _boto3(port, authority)
-            finally:
-                server.stdin.close()
-    name = f"CPU of a signed TLS post, {SOCKETS} sockets"
+        with serving(__file__, str(authority.chain)) as port:
+            pool = asyncio.run(_pool(port, authority))
+            aiohttp = asyncio.run(_aiohttp(port, authority))
+            boto3 = _boto3(port, authority)
+    name = f"pool: CPU of a signed TLS post, {SOCKETS} sockets"
     return [
-        _measurement(name, pool, f"the budget of {BUDGET:g} µs", BUDGET),
-        _measurement(name, pool, f"aiohttp, {SOCKETS} sockets, the same signer: {aiohttp:.0f} µs", aiohttp),
-        _measurement(name, pool, f"boto3, {THREADS} threads: {boto3:.0f} µs", boto3),
+        less(name, pool, "µs", BUDGET),
+        less(name, pool, "µs", aiohttp, f"aiohttp, the same signer, {aiohttp:.0f}"),
+        less(name, pool, "µs", boto3, f"boto3, {THREADS} threads, {boto3:.0f}"),
     ]
-
-
-def _measurement(name: str, value: float, against: str, other: float) -> Measurement:
-    return {"name": name, "value": round(value, 1), "unit": "µs", "against": against, "ratio": round(other / value, 2)}
 
 
 def main() -> None:

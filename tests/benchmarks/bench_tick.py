@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 from statistics import median
-from typing import TypedDict
 
 ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
@@ -29,6 +27,8 @@ from scheduler.market.providers.binance import Binance  # noqa: E402  # after th
 from scheduler.market.providers.gold_api import GoldApi  # noqa: E402  # after the path is set
 from scheduler.market.providers.kraken import Kraken  # noqa: E402  # after the path is set
 from scheduler.tick import Ports, tick  # noqa: E402  # after the path is set
+from tests.benchmarks.measurement import Measurement, less  # noqa: E402  # after the path is set
+from tests.benchmarks.system import serving  # noqa: E402  # after the path is set
 from tests.fakes import InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway  # noqa: E402  # after the path
 from tests.scheduler.fakes import Clock, InMemoryClaimStore, follower  # noqa: E402  # after the path is set
 
@@ -38,16 +38,6 @@ PERIOD_MS = 5_000
 SPEED = 50  # the exchange's seconds in one of ours: a tenth of a second is a tick
 MONDAY = 1_789_999_980_000  # 2026-09-21: forex and metals are traded
 BUDGET = 150.0  # milliseconds of CPU a tick
-
-
-class Measurement(TypedDict):
-    """One line of ``build/bench.json``; ``ratio`` says how many times better than ``against`` (above 1 is better)."""
-
-    name: str
-    value: float
-    unit: str
-    against: str
-    ratio: float
 
 
 async def _serve() -> None:
@@ -96,26 +86,14 @@ async def _ticks(port: int) -> list[float]:
 
 def measure() -> list[Measurement]:
     """Run three minutes of ticks in about ten seconds."""
-    with subprocess.Popen(
-        [sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        try:
-            cold, *warm = asyncio.run(_ticks(int(server.stdout.readline())))
-        finally:
-            server.stdin.close()
-    name = f"CPU of a market tick, {len(instruments())} instruments, {FOLLOWERS} followers"
+    with serving(__file__) as port:
+        cold, *warm = asyncio.run(_ticks(port))
+    name = f"tick: CPU of the market's, {len(instruments())} instruments, {FOLLOWERS} followers"
     return [
-        _measurement(f"{name}, median", median(warm)),
-        _measurement(f"{name}, worst of {len(warm)}", max(warm)),
-        _measurement(f"{name}, a process's first", cold),
+        less(f"{name}, median", median(warm), "ms", BUDGET),
+        less(f"{name}, worst of {len(warm)}", max(warm), "ms", BUDGET),
+        less(f"{name}, a process's first", cold, "ms", BUDGET),
     ]
-
-
-def _measurement(name: str, value: float) -> Measurement:
-    against = f"the budget of {BUDGET:g} ms"
-    return {"name": name, "value": round(value, 1), "unit": "ms", "against": against, "ratio": round(BUDGET / value, 2)}
 
 
 def main() -> None:
