@@ -1,9 +1,9 @@
 """
 The rows of connections as a tick reads them: thousands at once.
 
-botocore takes an answer apart attribute by attribute, in Python: some 40 µs for a row, as much as posting to it takes.
-Here the page is read before botocore does, in one go and to types; botocore is left with what stands beside the rows.
-Signatures, retries, paging and errors stay botocore's.
+botocore takes an answer apart attribute by attribute, in Python: some 20 µs for a row, half of what posting to it
+takes, and with every other thread waiting. Here the page is read before botocore does, in one go and to types, in 2 µs
+a row; botocore is left with what stands beside the rows. Signatures, retries, paging and errors stay botocore's.
 """
 
 from __future__ import annotations

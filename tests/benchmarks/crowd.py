@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HANDSHAKES = 8
 """How many clients are on their way in at once; the functions that serve them are processes on a shared core."""
 
-OPEN_WITHIN = 120.0
+OPEN_WITHIN = 300.0
 """Seconds in which all must be in."""
 
 _BATCH = b'{"type":"market_batch","seq":'
