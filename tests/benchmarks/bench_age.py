@@ -47,7 +47,7 @@ async def run_ticks(system: System) -> dict[str, list[float]]:
 def measure() -> list[Measurement]:
     """Take about a minute."""
     with System() as system:
-        system.crowd.open(CLIENTS)
+        system.open(CLIENTS)
         ages = asyncio.run(run_ticks(system))
         system.check_nobody_missed()
     rows = []

@@ -34,6 +34,9 @@ EMULATOR_CORE, OUR_CORE = CORES[0], CORES[-1]
 PROCESSES = 2
 """How many a function has at most: they serve clients on their way in, and do nothing while is measured."""
 
+NEW_FOR = 16.0
+"""Seconds after which a follower is told no more than all others."""
+
 FULL_EVERY = 12
 """Every so many ticks one is full: its batch has every instrument, and so is the longest that the stream has."""
 
@@ -94,6 +97,15 @@ class System:
         self._pinned.__exit__(None, None, None)
         self.emulator.stop()
         self._folder.cleanup()
+
+    def open(self, clients: int, *, mute: bool = False) -> None:
+        """
+        Bring clients in, and wait until they are nothing special any more.
+
+        In its first seconds a client is told of providers that are in trouble and of closed markets, beside its batch.
+        """
+        self.crowd.open(clients, mute=mute)
+        time.sleep(NEW_FOR)
 
     def next_batch(self, batch: bytes) -> bytes:
         """Make a batch like ``batch`` with the next tick's number, which no client has had."""
@@ -193,13 +205,14 @@ class Broadcaster:
         Run tick ``seq`` now, whenever it would be due.
 
         Raises:
-            RuntimeError: It sent nothing.
+            RuntimeError: It sent nothing, or more than one message to each: then a provider was in trouble.
         """
         from scheduler.tick import tick  # noqa: PLC0415  # see __aenter__
 
         self._system.seq = seq
         report = await tick("market", seq, composer=self._prices, ports=self._ports)
-        if report.outcome != "sent":
+        posted = report.delivery.posted + report.delivery.limited + len(report.delivery.gone)
+        if report.outcome != "sent" or posted != report.delivery.followers:
             raise RuntimeError(report.line())
         return Sent(report, self._prices.fetched_at)
 
