@@ -106,6 +106,8 @@ export interface MarketData {
   /** The last good answer is older than twice the provider's period. */
   stale?: boolean
   market?: 'open' | 'closed'
+  /** The price of something else that goes with it, such as a token of gold for gold. */
+  proxy?: boolean
 }
 
 export type RatingLabel = 'STRONG_SELL' | 'SELL' | 'NEUTRAL' | 'BUY' | 'STRONG_BUY'
@@ -120,6 +122,8 @@ export interface SignalData {
   counts?: { ma?: VoteCounts; osc?: VoteCounts }
   /** When the rated candle closed, epoch milliseconds. */
   closed_at?: number
+  /** Rated are candles of something else that goes with it. */
+  proxy?: boolean
   atr?: number | null
   reason?: string
   not_advice?: boolean

@@ -1,10 +1,15 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { expect, it } from 'vitest'
 
 const ROOT = join(import.meta.dirname, '..')
-const TESTS = readFileSync(join(ROOT, 'src/services/tradingSystemWebSocket.test.ts'), 'utf8')
+const FOLDERS = [join(ROOT, 'src/services'), join(ROOT, 'tests')]
+const TESTS = FOLDERS.flatMap((folder) =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => readFileSync(join(folder, name), 'utf8')),
+).join('\n')
 const NAMES = readFileSync(join(ROOT, 'README.md'), 'utf8')
   .split('\n')
   .filter((line) => /^\| (?!---|\| )/.test(line))

@@ -64,6 +64,8 @@ export interface Owner {
   url(): string
   opened(link: Link): void
   received(text: string, link: Link): void
+  /** After how many milliseconds of silence to probe. */
+  silence(): number
   /** Silence has lasted: ask for a sign of life. */
   probe(link: Link): void
   lost(link: Link): void
@@ -110,8 +112,8 @@ export interface Connection {
   settled(link: Link): void
   /** Open a successor before the present socket ends. */
   rotate(): void
-  /** Follow what the server says: how long a connection may live, and which silence asks for a ping, in milliseconds. */
-  follow(maxAge: number, silence: number): void
+  /** A connection may live for so many milliseconds. */
+  allow(maxAge: number): void
   /** No reconnection before this instant: the server asked for it. */
   holdUntil(instant: number): void
 }
@@ -129,7 +131,6 @@ export function keepConnection(owner: Owner, options: ConnectionOptions): Connec
   let nextRetryAt: number | null = null
   /** When the last frame arrived, or the socket opened. */
   let lastMessageAt = 0
-  let silence = 15_000
   let maxAge = Infinity
   let heldUntil = 0
 
@@ -263,7 +264,7 @@ export function keepConnection(owner: Owner, options: ConnectionOptions): Connec
       if (probedAt) {
         if (at - probedAt >= ANSWER_WITHIN) lose(current, 'no answer')
         else if (at - probedAt >= STALE_AFTER) become('stale', '')
-      } else if (slept || at - lastMessageAt > silence) {
+      } else if (slept || at - lastMessageAt > owner.silence()) {
         probe(current)
       }
     }
@@ -294,8 +295,11 @@ export function keepConnection(owner: Owner, options: ConnectionOptions): Connec
     } else {
       hiddenAt = 0
       if (!current) {
-        if (type !== 'offline') retry()
-        else if (nextRetryAt) become('offline', reason)
+        if (type === 'offline') {
+          if (nextRetryAt) become('offline', reason)
+        } else if (suspended || now() >= heldUntil) {
+          retry()
+        }
       } else if (current.openedAt && !probedAt && now() - lastMessageAt > BEAT) {
         // `readyState` is not to be trusted after sleep or a change of networks.
         probe(current)
@@ -360,9 +364,9 @@ export function keepConnection(owner: Owner, options: ConnectionOptions): Connec
       retired = current
       retireAt = now() + RETIRE_AFTER
       promote()
+      become('live', '')
     },
-    follow(age, quiet) {
-      silence = quiet
+    allow(age) {
       if (maxAge === age) return
       maxAge = age
       planRotation()

@@ -85,20 +85,25 @@ type Fields = Record<string, unknown>
 interface Listener {
   callback: (update: never) => void
   symbols: Set<string> | undefined
+  stop: Unsubscribe
+  /** It has been given what was known when it came, and has not been stopped. */
+  isReady: boolean
 }
 
 interface Channel {
   listeners: Set<Listener>
   rows: Map<string, { seq: number; data: Fields }>
   seq: number
+  /** How many parts of the message that `seq` is of are still to come. */
+  left: number
   /** Milliseconds between ticks. */
   period: number
   /** The symbols of the last answered subscription. */
   key: string
   /** The server refused our list of symbols: take all and choose here. */
   wide: boolean
-  /** Ticks were missed and no snapshot has been asked for yet. */
-  gap: boolean
+  /** Ticks were missed: what a snapshot's number must reach to make up for them; 0 if none were. */
+  gap: number
   askedAt: number
   notBefore: number
 }
@@ -121,8 +126,6 @@ const PATHS: Record<Stream, string> = {
   binary: '/ws/trading/binary/stream',
 }
 const STREAMS = Object.keys(PATHS) as Stream[]
-/** What the types of messages are made of: `market_update`, `signal_batch`. */
-const WORDS: Record<Stream, string> = { market: 'market', signals: 'signal', binary: 'binary' }
 const EVERYTHING = '*'
 const SYMBOL = /^[A-Z0-9._-]{1,20}$/
 const MAX_SYMBOLS = 500
@@ -133,6 +136,14 @@ const RETRY_AFTER = 1_000
 const QUEUE_LIMIT = 32
 /** States without a socket, nor one to come by itself. */
 const ENDED = /^(idle|closed|failed)$/
+/** What is known of a stream before its first message. */
+const BLANK = { seq: 0, left: 0, key: '', gap: 0 }
+
+/** What the types of messages are made of: `market_update`, `signal_batch`. */
+const typeOf = (stream: Stream, kind: string): string => `${stream.replace(/s$/, '')}_${kind}`
+
+/** A quote without its source is what changed of one; all else replaces what it follows. */
+const isWhole = (stream: Stream, data: Fields): unknown => stream !== 'market' || data['source']
 
 const fault = (code: ErrorCode, message: string): ErrorMessage => ({
   type: 'error',
@@ -153,7 +164,7 @@ export function followStreams({ url, ...options }: Options): Streams {
   const channels = {} as Record<Stream, Channel>
   let lastId = 0
   let releasedAt = 0
-  let starting = false
+  let pingAfter = 15_000
   let rtt: number | null = null
   let clockOffset = 0
   let malformed = 0
@@ -162,13 +173,11 @@ export function followStreams({ url, ...options }: Options): Streams {
     channels[stream] = {
       listeners: new Set(),
       rows: new Map(),
-      seq: 0,
       period: 5_000,
-      key: '',
       wide: false,
-      gap: false,
       askedAt: 0,
       notBefore: 0,
+      ...BLANK,
     }
   }
 
@@ -193,6 +202,8 @@ export function followStreams({ url, ...options }: Options): Streams {
           malformed++
         }
       },
+      silence: () =>
+        Math.max(pingAfter, 3 * Math.min(...STREAMS.filter(wanted).map((stream) => channels[stream].period))),
       probe(link) {
         ask({ action: 'ping' }, { link })
       },
@@ -255,40 +266,33 @@ export function followStreams({ url, ...options }: Options): Streams {
       throw new TypeError(`no symbols: ${names.join()}`)
     }
     const channel = channels[stream]
-    const listener = { callback, symbols: names && new Set(names) }
     const stop = (): void => {
       if (!channel.listeners.delete(listener)) return
+      listener.isReady = false
       signal?.removeEventListener('abort', stop)
       channel.wide = false
       releasedAt = now()
     }
+    const listener = { callback, symbols: names && new Set(names), stop, isReady: false }
     if (signal?.aborted) return stop
     signal?.addEventListener('abort', stop)
     channel.listeners.add(listener)
     queueMicrotask(() => {
+      listener.isReady = channel.listeners.has(listener)
       for (const [symbol, { data }] of channel.rows) deliver(stream, symbol, data, [listener])
+      if (!STREAMS.some(wanted)) return
+      if (connection.status().state !== 'failed') connection.open()
+      // Listeners that come together share one subscription: the first of them asks for all.
+      synchronise()
     })
-    if (!starting) {
-      starting = true
-      // Listeners that come together share one subscription.
-      queueMicrotask(() => {
-        starting = false
-        if (!STREAMS.some(wanted)) return
-        if (connection.status().state !== 'failed') connection.open()
-        synchronise()
-      })
-    }
     return stop
   }
 
   function deliver(stream: Stream, symbol: string, data: Fields, listeners: Iterable<Listener>): void {
-    // A quote without its source has only been seen in part: there is nothing whole to hand out yet.
-    if (stream === 'market' && !data['source']) return
-    const update = { type: `${WORDS[stream]}_update`, symbol, data }
-    for (const listener of listeners) {
-      if (channels[stream].listeners.has(listener) && listener.symbols?.has(symbol) !== false) {
-        call(listener.callback, update)
-      }
+    if (!isWhole(stream, data)) return
+    const update = { type: typeOf(stream, 'update'), symbol, data }
+    for (const { isReady, symbols, callback } of listeners) {
+      if (isReady && symbols?.has(symbol) !== false) call(callback, update)
     }
   }
 
@@ -322,7 +326,7 @@ export function followStreams({ url, ...options }: Options): Streams {
               action: 'subscribe',
               streams: [stream],
               symbols: want === EVERYTHING ? undefined : want.split(','),
-              since: channel.key === want ? { [stream]: channel.seq } : undefined,
+              since: channel.key === want && !(channel.gap || channel.left) ? { [stream]: channel.seq } : undefined,
             },
             { link, stream, key: want },
           )
@@ -362,14 +366,12 @@ export function followStreams({ url, ...options }: Options): Streams {
 
   function clear(channel: Channel): void {
     channel.rows.clear()
-    channel.seq = 0
-    channel.key = ''
-    channel.gap = false
+    Object.assign(channel, BLANK)
   }
 
   function end(state: State, reason: string): void {
     for (const stream of STREAMS) {
-      channels[stream].listeners.clear()
+      for (const { stop } of channels[stream].listeners) stop()
       clear(channels[stream])
     }
     connection.close(state, reason)
@@ -412,7 +414,6 @@ export function followStreams({ url, ...options }: Options): Streams {
       ask({ action: 'snapshot', stream }, { link, stream })
     ) {
       channel.askedAt = now()
-      channel.gap = false
     }
   }
 
@@ -420,27 +421,30 @@ export function followStreams({ url, ...options }: Options): Streams {
     const id = `${(message as PongMessage).id}`
     const pending = pendings.get(id)
     pendings.delete(id)
+    if (message.type === 'error') {
+      refuse(message, link, pending)
+      return
+    }
+    pending?.resolve?.(message)
     if (message.type === 'subscribed') {
-      if (pending) measure(pending, message.server_time)
+      measure(pending, message.server_time)
       follow(message, pending?.key)
       settle(link)
     } else if (message.type === 'snapshot') {
       learn(message)
     } else if (message.type === 'pong') {
-      if (pending) measure(pending, message.ts)
-    } else if (message.type === 'error') {
-      refuse(message, link, pending)
+      measure(pending, message.ts)
     } else {
-      pending?.resolve?.(message)
       for (const stream of STREAMS) {
-        if (message.type === `${WORDS[stream]}_batch`) tick(stream, message as BatchMessage, link)
+        if (message.type === typeOf(stream, 'batch')) tick(stream, message as BatchMessage, link)
       }
     }
   }
 
-  function measure({ at }: Pending, serverTime: number): void {
-    rtt = now() - at
-    clockOffset = serverTime - at - rtt / 2
+  function measure(pending: Pending | undefined, serverTime: number): void {
+    if (!pending) return
+    rtt = now() - pending.at
+    clockOffset = serverTime - now() + rtt / 2
     emit('latency', rtt)
   }
 
@@ -456,55 +460,57 @@ export function followStreams({ url, ...options }: Options): Streams {
         channel.key = key
         for (const symbol of channel.rows.keys()) if (!covers(key, symbol)) channel.rows.delete(symbol)
       }
-      if (state.snapshot) {
-        if (state.snapshot.seq >= channel.seq) channel.gap = false
-        learn({ ...state.snapshot, stream })
-      }
+      if (state.snapshot) learn({ ...state.snapshot, stream })
       repair(stream)
     }
-    const periods = STREAMS.filter(wanted).map((stream) => channels[stream].period)
-    connection.follow(answer.max_age_ms, Math.max(answer.ping_after_ms, 3 * Math.min(...periods)))
+    pingAfter = answer.ping_after_ms
+    connection.allow(answer.max_age_ms)
   }
 
   function settle(link: Link): void {
     if (STREAMS.every((stream) => !wanted(stream) || isAnswered(link, stream))) connection.settled(link)
   }
 
-  function learn(snapshot: Snapshot): void {
-    for (const instrument of snapshot.instruments ?? []) instruments.set(instrument.symbol, instrument)
-    merge(snapshot.stream, snapshot.seq, Object.entries(snapshot.data))
+  function learn({ stream, seq, part = 1, parts = 1, instruments: named, data }: Snapshot): void {
+    for (const instrument of named ?? []) instruments.set(instrument.symbol, instrument)
+    if (part === parts && seq >= channels[stream].gap) channels[stream].gap = 0
+    merge(stream, seq, Object.entries(data), parts - part)
   }
 
-  function tick(stream: Stream, { seq, prev, parts, updates }: BatchMessage, link: Link): void {
+  function tick(stream: Stream, { seq, prev, part = 1, parts = 1, updates }: BatchMessage, link: Link): void {
     const channel = channels[stream]
     if (!link.sent.has(stream)) {
       link.sent.set(stream, '') // the path subscribed us: noted, so that it ends if nobody wants it
-    } else if (seq > channel.seq || (parts && seq === channel.seq)) {
+    } else if (seq > channel.seq || (seq === channel.seq && parts - part < channel.left)) {
       const { seq: from } = channel
       if (seq > from && prev !== from) {
-        channel.gap = true
+        channel.gap = prev ?? seq
         if (from) emit('gap', { stream, from, to: seq })
       }
       merge(
         stream,
         seq,
         updates.map(({ symbol, data }) => [symbol, data]),
+        parts - part,
       )
       repair(stream)
     }
   }
 
   /** Lay newer values over what is known, and what is known over older values. */
-  function merge(stream: Stream, seq: number, news: [string, object][]): void {
+  function merge(stream: Stream, seq: number, news: [string, object][], left: number): void {
+    // A handler has ended everything in the middle of this message.
+    if (ENDED.test(connection.status().state)) return
     const channel = channels[stream]
     const updates = news.map(([symbol, values]) => {
       const row = channel.rows.get(symbol)
       const isNewer = !row || seq >= row.seq
-      const data = Object.freeze(isNewer ? { ...row?.data, ...values } : { ...values, ...row.data }) as Fields
+      const [under, over] = (isNewer ? [row?.data, values] : [values, row.data]) as [Fields, Fields]
+      const data = Object.freeze(isWhole(stream, over) ? over : { ...under, ...over })
       channel.rows.set(symbol, { seq: isNewer ? seq : row.seq, data })
       return { symbol, data }
     })
-    channel.seq = Math.max(channel.seq, seq)
+    if (seq >= channel.seq) Object.assign(channel, { seq, left })
     emit('batch', { stream, seq, updates: updates as unknown as Batch['updates'] })
     for (const { symbol, data } of updates) deliver(stream, symbol, data, channel.listeners)
   }
@@ -512,10 +518,10 @@ export function followStreams({ url, ...options }: Options): Streams {
   function refuse(error: ErrorMessage, link: Link, pending: Pending | undefined): void {
     emit('error', error)
     const later = now() + (error.retry_after_ms ?? RETRY_AFTER)
-    if (/^(unauthorized|forbidden)$/.test(error.code)) {
-      connection.close('failed', error.message)
-    } else if (pending?.reject) {
+    if (pending?.reject) {
       pending.reject(error)
+    } else if (/^(unauthorized|forbidden)$/.test(error.code)) {
+      connection.close('failed', error.message)
     } else if (pending?.stream) {
       const channel = channels[pending.stream]
       if (/_symbols?$/.test(error.code)) {
@@ -525,7 +531,8 @@ export function followStreams({ url, ...options }: Options): Streams {
       } else if (error.retryable) {
         channel.notBefore = later
         if (pending.key) link.sent.delete(pending.stream)
-        else channel.gap = true
+      } else {
+        channel.gap = 0
       }
       settle(link)
     } else if (error.retry_after_ms) {

@@ -451,12 +451,23 @@ describe('gaps', () => {
     for (let count = 0; count < 4; count++) {
       gateway.tick({}, { lost: true })
       gateway.tick({})
+      clock.pass(100)
     }
     expect(gateway.socket.asked('snapshot')).toHaveLength(1)
     clock.pass(6_000)
     expect(gateway.socket.asked('snapshot')).toHaveLength(2)
     clock.pass(6_000)
     expect(gateway.socket.asked('snapshot')).toHaveLength(2)
+  })
+
+  it('is content with one snapshot for all ticks that were missed before it', async () => {
+    await connectLive()
+    for (let count = 0; count < 4; count++) {
+      gateway.tick({}, { lost: true })
+      gateway.tick({})
+    }
+    clock.pass(12_000)
+    expect(gateway.socket.asked('snapshot')).toHaveLength(1)
   })
 
   it('asks again for a snapshot that was refused for the moment', async () => {
