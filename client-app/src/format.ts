@@ -60,10 +60,14 @@ export function age(duration: number): string {
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const minutes = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
 /** The time of day of an instant in epoch milliseconds. */
 export const timeOfDay = (instant: number): string => clock.format(instant)
+
+/** The minute nearest to an instant in epoch milliseconds: candles close a millisecond before it. */
+export const hourAndMinute = (instant: number): string => minutes.format(Math.round(instant / 60_000) * 60_000)
 
 /** Date and time of an instant in epoch milliseconds. */
 export const dateAndTime = (instant: number): string => moment.format(instant)

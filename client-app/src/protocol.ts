@@ -122,6 +122,9 @@ export interface SignalData {
   counts?: { ma?: VoteCounts; osc?: VoteCounts }
   /** When the rated candle closed, epoch milliseconds. */
   closed_at?: number
+  source?: string
+  /** The candle is older than it ought to be. */
+  stale?: boolean
   /** Rated are candles of something else that goes with it. */
   proxy?: boolean
   atr?: number | null
@@ -149,6 +152,9 @@ export interface BinaryData {
   method?: string
   horizons: SentimentHorizon[]
   ts?: number
+  source?: string
+  /** No new trades have been seen for a while. */
+  stale?: boolean
   [more: string]: unknown
 }
 

@@ -2,7 +2,10 @@
 
 import { CandlestickSeries, ColorType, createChart, type UTCTimestamp } from 'lightweight-charts'
 
+import { price } from '../format'
 import type { Candle } from '../protocol'
+
+const DAY = 86_400_000
 
 export interface CandlePlot {
   /** Replace all candles, oldest first. */
@@ -13,14 +16,6 @@ export interface CandlePlot {
   restyle(): void
   remove(): void
 }
-
-const point = ([at, open, high, low, close]: Candle) => ({
-  time: (at / 1_000) as UTCTimestamp,
-  open,
-  high,
-  low,
-  close,
-})
 
 /** The chart reads no CSS variables: what one of them is now, as an rgb colour. */
 function colour(element: HTMLElement, variable: string): string {
@@ -38,6 +33,7 @@ export function drawCandles(element: HTMLElement, decimals: number): CandlePlot 
     autoSize: true,
     layout: { attributionLogo: true },
     timeScale: { timeVisible: true, secondsVisible: false },
+    localization: { priceFormatter: (value: number) => price(value, decimals) },
     rightPriceScale: { borderVisible: false },
   })
   const series = chart.addSeries(CandlestickSeries, {
@@ -59,11 +55,24 @@ export function drawCandles(element: HTMLElement, decimals: number): CandlePlot 
     series.applyOptions({ upColor: up, wickUpColor: up, downColor: down, wickDownColor: down })
   }
 
+  /** The chart knows Greenwich's time only; candles of less than a day are moved to the time of this browser. */
+  let shift = 0
+  const point = ([at, open, high, low, close]: Candle) => ({
+    time: ((at + shift) / 1_000) as UTCTimestamp,
+    open,
+    high,
+    low,
+    close,
+  })
+
   const scheme = matchMedia('(prefers-color-scheme: dark)')
   scheme.addEventListener('change', restyle)
   restyle()
   return {
     show(candles) {
+      const [first, second] = candles
+      const isDaily = first && second && second[0] - first[0] >= DAY
+      shift = isDaily ? 0 : -new Date().getTimezoneOffset() * 60_000
       series.setData(candles.map(point))
       chart.timeScale().setVisibleLogicalRange({ from: candles.length - 80, to: candles.length + 4 })
     },

@@ -11,6 +11,8 @@ import type { ErrorMessage, StatusMessage } from '../protocol'
 const WINDOW = 10
 /** For how long after the last complaint it is shown, milliseconds: longer than the client waits to ask again. */
 const TROUBLE_LASTS = 15_000
+/** A healthy market sends something every minute, for every twelfth tick is always sent; milliseconds. */
+const LATE_AFTER = 75_000
 /** Complaints about a single request are told where it was made. */
 const SERVER_TROUBLE = ['internal', 'unavailable', 'rate_limited', 'unauthorized', 'forbidden']
 
@@ -21,6 +23,7 @@ export const useConnectionStore = defineStore('connection', () => {
   const components = shallowRef<ReadonlyMap<string, StatusMessage>>(new Map())
   const complaint = shallowRef<{ error: ErrorMessage; at: number } | null>(null)
   const heardAt = shallowRef(0)
+  const tickedAt = shallowRef(0)
   const recent: { at: number; length: number }[] = []
 
   client.on('state', (changed) => {
@@ -28,6 +31,9 @@ export const useConnectionStore = defineStore('connection', () => {
   })
   client.on('latency', () => {
     status.value = client.status
+  })
+  client.on('batch', ({ stream }) => {
+    if (stream === 'market') tickedAt.value = Date.now()
   })
   client.on('message', ({ message, length }) => {
     const at = Date.now()
@@ -56,10 +62,14 @@ export const useConnectionStore = defineStore('connection', () => {
   })
   /** Milliseconds since the last message; null before the first. */
   const silence = computed(() => (heardAt.value ? Math.max(0, now.value - heardAt.value) : null))
+  /** Since when a server that answers has sent no prices; null while it does. */
+  const lateSince = computed(() =>
+    status.value.state === 'live' && tickedAt.value && now.value - tickedAt.value > LATE_AFTER ? tickedAt.value : null,
+  )
   const trouble = computed(() =>
     complaint.value && now.value - complaint.value.at < TROUBLE_LASTS ? complaint.value.error : null,
   )
   const ailing = computed(() => [...components.value.values()].filter(({ state }) => state === 'degraded' || state === 'down'))
 
-  return { status, rates, retryIn, silence, trouble, ailing, retry: () => { client.retry() } }
+  return { status, rates, retryIn, silence, lateSince, trouble, ailing, retry: () => { client.retry() } }
 })
