@@ -2,6 +2,12 @@
 
 import type { ErrorMessage } from './protocol'
 
+/** After how many milliseconds what was refused with `fault` is worth asking for again; null if never. */
+export function retryAfter(fault: unknown): number | null {
+  const { retryable, retry_after_ms } = fault as Partial<ErrorMessage>
+  return retryable ? (retry_after_ms ?? 3_000) : null
+}
+
 /** One sentence about `fault`, which came instead of `what` (such as `candles`). */
 export function sentenceFor(fault: unknown, what: string): string {
   const { code, message } = fault as Partial<ErrorMessage>

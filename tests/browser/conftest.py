@@ -1,10 +1,10 @@
-"""A real Chromium."""
+"""A real Chromium, one for each worker; every test has a page of its own."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -12,9 +12,9 @@ from playwright.sync_api import sync_playwright
 from tests.end_to_end.running import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -53,13 +53,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails its test when its code throws."""
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open pages, each in a context of its own; the test fails when the code of one throws."""
     faults: list[str] = []
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.set_default_timeout(20_000)
-    yield page
-    context.close()
+    contexts: list[BrowserContext] = []
+
+    def open_one(**options: Any) -> Page:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options}))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.set_default_timeout(20_000)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
     assert faults == []
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    return open_page()

@@ -1,168 +1,152 @@
-"""What people do with the dashboard, and what may happen to it while they watch."""
+"""What people do with the dashboard."""
 
-import json
-import os
-import re
-import signal
+import gzip
+from urllib.parse import urlsplit
 
-import pytest
-
-from tests.end_to_end.running import ROOT, Emulator
-
-SCREENSHOTS = ROOT / "build" / "screenshots"
-AXE = ROOT / "client-app" / "node_modules" / "axe-core" / "axe.min.js"
+from tests.browser.reading import last, opened, photograph, state, symbols, wait_for_change
 
 
-def opened(page, emulator, view="market"):
-    page.goto(emulator.ready["page"] + view)
-    page.locator("[data-symbol=BTC]").first.wait_for()
-    return page
-
-
-def last(page, symbol="BTC"):
-    return page.locator(f"tr:has([data-symbol={symbol}]) [data-cell=last]").inner_text()
-
-
-def wait_for_change(page, before, symbol="BTC"):
-    page.wait_for_function(
-        "([symbol, before]) => document.querySelector(`tr:has([data-symbol=${symbol}]) [data-cell=last]`).innerText"
-        " != before",
-        arg=[symbol, before],
-    )
-
-
-def symbols(page):
-    return page.locator("[data-symbol]").evaluate_all("rows => rows.map(row => row.dataset.symbol)")
-
-
-def test_a_rise_pulses_green(emulator, page):
+def test_a_rise_pulses_green_and_a_fall_red_without_a_reload(emulator, page):
     opened(page, emulator)
-    pulse = page.locator("[data-cell=price].up-a, [data-cell=price].up-b").first
-    pulse.wait_for()
-    shade = pulse.evaluate("cell => getComputedStyle(cell).animationName")
-    assert shade != "none"
-    assert pulse.inner_text().strip().startswith("▲"), "not by colour alone"
+    shades = {}
+    for way, glyph in (("up", "▲"), ("down", "▼")):
+        pulse = page.locator(f"[data-cell=price].{way}-a, [data-cell=price].{way}-b").first
+        pulse.wait_for()
+        assert pulse.inner_text().strip().startswith(glyph), "not by colour alone"
+        assert pulse.evaluate("cell => getComputedStyle(cell).animationName").startswith(f"{way}-")
+        shades[way] = page.evaluate(
+            "way => getComputedStyle(document.documentElement).getPropertyValue(`--${way}-pulse`)", way
+        )
+    assert len(set(shades.values())) == 2
+    photograph(page, "market-pulse")
 
 
-def test_search_leaves_what_was_asked_for(emulator, page):
+def test_pause_holds_the_prices_still(emulator, page):
+    ticks = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda text: ticks.append("market_batch" in text)))
+    opened(page, emulator)
+    page.keyboard.press("p")
+    held = last(page)
+    before = sum(ticks)
+    while sum(ticks) == before:
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(100)
+    assert last(page) == held
+    assert "Paused at" in page.get_by_role("complementary", name="Notices").inner_text()
+    photograph(page, "market-paused")
+    page.get_by_role("button", name="Resume").first.click()
+    wait_for_change(page, held)
+
+
+def test_search_classes_and_favourites_leave_what_was_asked_for(emulator, page):
     opened(page, emulator)
     page.keyboard.press("/")
     page.keyboard.type("bitcoin")
     page.wait_for_function("() => document.querySelectorAll('[data-symbol]').length == 2")
     assert symbols(page) == ["BTC", "BCH"]
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Metals").click()
+    assert "XAU" in symbols(page)
+    assert "BTC" not in symbols(page)
+    page.get_by_role("button", name="Keep XAU as a favourite").click()
+    page.get_by_role("button", name="Favourites").click()
+    assert symbols(page) == ["XAU"]
+    opened(page, emulator).get_by_role("button", name="Favourites").click()
+    assert symbols(page) == ["XAU"], "kept over a reload"
 
 
-def test_a_column_sorts_both_ways(emulator, page):
+def test_a_column_sorts_both_ways_and_rows_stand_still_under_the_pointer(emulator, page):
     opened(page, emulator)
     page.mouse.move(0, 0)
     header = page.get_by_role("columnheader", name="Instrument")
     header.get_by_role("button").click()
-    page.mouse.move(0, 0)
-    page.wait_for_function("() => document.querySelector('[aria-sort]') != null")
-    first = header.get_attribute("aria-sort")
+    first = header.get_attribute("aria-sort"), symbols(page)
     header.get_by_role("button").click()
-    assert {first, header.get_attribute("aria-sort")} == {"ascending", "descending"}
+    second = header.get_attribute("aria-sort"), symbols(page)
+    assert [first[0], second[0]] == ["ascending", "descending"]
+    assert second[1] == first[1][::-1]
 
 
-def test_pause_holds_the_prices_still(emulator, page):
+def test_an_instrument_opens_with_candles_that_go_on(emulator, page):
+    scripts = []
+    page.on("request", lambda request: scripts.append(urlsplit(request.url).path))
     opened(page, emulator)
-    wait_for_change(page, last(page))
-    page.get_by_role("button", name="Pause").click()
-    held = last(page)
-    page.wait_for_timeout(6_000)
-    assert last(page) == held
-    page.get_by_role("button", name=re.compile("Resume|Continue|Play")).click()
-    wait_for_change(page, held)
+    assert not any("candlePlot" in path for path in scripts), "loaded on demand"
+    page.locator("[data-symbol=BTC]").click()
+    page.get_by_role("link", name="TradingView", exact=True).wait_for()
+    assert any("candlePlot" in path for path in scripts)
+    chart = page.locator(".place")
+    page.mouse.move(0, 0)
+    before = last(page), chart.screenshot()
+    photograph(page, "detail-light-wide")
+    wait_for_change(page, before[0])
+    assert page.locator(".panel .last").inner_text().split()[0] == last(page)
+    assert chart.screenshot() != before[1], "the last candle moves with the price"
+    page.get_by_role("button", name="15m").click()
+    page.get_by_role("link", name="TradingView", exact=True).wait_for()
+    assert chart.screenshot() != before[1]
 
 
-def test_the_views_are_reached_by_keyboard_alone(emulator, page):
+def test_everything_is_reached_by_keyboard_alone(emulator, page):
     opened(page, emulator)
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.innerText") == "To the content"
     for _ in range(30):
         page.keyboard.press("Tab")
+        if page.evaluate("() => document.activeElement.dataset.symbol"):
+            break
+    names = symbols(page)
+    focused = "() => document.activeElement.dataset.symbol"
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == names[1]
+    page.keyboard.press("f")
+    page.locator("tr", has_text=names[1]).locator("[aria-pressed=true]").wait_for()
+    page.keyboard.press("Enter")
+    page.locator(".panel").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".panel").wait_for(state="detached")
+    page.wait_for_function(f"name => ({focused})() == name", arg=names[1])
+    for _ in range(60):
+        page.keyboard.press("Shift+Tab")
         if page.evaluate("() => document.activeElement.innerText") == "Analysis":
             break
     page.keyboard.press("Enter")
     page.wait_for_url("**/analysis")
 
 
-@pytest.mark.parametrize("view", ["market", "analysis"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility_rules_find_nothing(emulator, browser, view, scheme):
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
-    page = context.new_page()
-    page.goto(emulator.ready["page"] + view)
-    page.wait_for_timeout(1_500)
-    page.add_script_tag(path=str(AXE))
-    found = page.evaluate("() => axe.run().then(result => result.violations.map(one => [one.id, one.nodes[0].html]))")
-    context.close()
-    assert found == []
-
-
-@pytest.mark.parametrize("view", ["market", "analysis"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280, 2560])
-def test_every_view_fits_its_screen_and_is_photographed(emulator, browser, view, scheme, width):
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.goto(emulator.ready["page"] + view)
-    page.wait_for_timeout(1_500)
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{view}-{scheme}-{width}.png")
-    wider = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    context.close()
-    assert wider <= 0
-
-
-def test_the_server_dies_and_returns_and_the_page_recovers_by_itself(tmp_path, page):
-    first = Emulator(tmp_path)
-    try:
-        opened(page, first)
-        before = last(page)
-        wait_for_change(page, before)
-    finally:
-        first.stop(signal.SIGKILL)
-        for pid in first.processes():
-            os.kill(pid, signal.SIGKILL)
-    page.wait_for_function("() => !document.querySelector('.pill > button').innerText.includes('Live')")
-    held = last(page)
-    port = first.ready["page"].rsplit(":", 1)[1].strip("/")
-    second = Emulator(tmp_path, "--port", port)
-    try:
-        page.wait_for_function(
-            "() => document.querySelector('.pill > button').innerText.includes('Live')", timeout=40_000
+def test_the_analysis_shows_ratings_votes_and_sentiment(emulator, page):
+    opened(page, emulator, "analysis")
+    assert page.get_by_role("link", name="Analysis").get_attribute("aria-current") == "page"
+    ratings = page.get_by_role("region", name="Technical rating")
+    row = ratings.get_by_role("row").filter(has_text="Bitcoin").first
+    assert row.locator(".scale").bounding_box()["width"] > 50, "the gauge is seen"
+    row.get_by_role("button", name="Votes for BTC").click()
+    votes = ratings.get_by_role("list", name="Votes for BTC")
+    votes.get_by_role("listitem").first.wait_for()
+    assert votes.get_by_role("listitem").count() == 26
+    sentiment = page.get_by_role("region", name="Order-flow sentiment")
+    assert sentiment.get_by_role("listitem").first.inner_text().startswith("All\nmean of ")
+    assert "not: a forecast" in sentiment.inner_text()
+    for row in sentiment.get_by_role("listitem").all()[:5]:
+        call, put = (
+            int(text.split("\u2009")[0].split()[-1])
+            for text in row.locator(".shares").first.inner_text().split("%")[:2]
         )
-        wait_for_change(page, held)
-    finally:
-        second.stop()
+        assert call + put == 100
 
 
-@pytest.mark.soak
-def test_no_tick_is_missed_over_three_rotations_of_the_socket(tmp_path, page):
-    emulator = Emulator(tmp_path, "--limit", "life=20s", "--parameter", "ConnectionMaxAgeMs=15000")
-    sockets = []
-    ticks = []
-
-    def note(payload):
-        message = json.loads(payload) if str(payload).startswith("{") else {}
-        if message.get("type") == "market_batch":
-            ticks.append(message["seq"])
-
-    def follow(socket):
-        sockets.append(socket)
-        socket.on("framereceived", note)
-
-    page.on("websocket", follow)
-    try:
-        opened(page, emulator)
-        for _ in range(75):
-            if len(sockets) >= 4:
-                break
-            page.wait_for_timeout(1_000)
-        page.wait_for_timeout(6_000)
-        assert len(sockets) >= 4
-        seen = sorted(set(ticks))
-        assert seen == list(range(seen[0], seen[-1] + 1))
-    finally:
-        emulator.stop()
+def test_the_first_view_says_what_it_shows_and_asks_no_other_host(emulator, page):
+    answers = []
+    page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 # Playwright takes no built-in
+    opened(page, emulator)
+    page.get_by_text("Simulated data").wait_for()
+    assert "not investment advice" in page.locator("footer").inner_text()
+    assert "simulated exchange" in page.locator("footer").inner_text()
+    assert {urlsplit(answer.url).netloc for answer in answers} == {urlsplit(emulator.ready["page"]).netloc}
+    transferred = sum(len(gzip.compress(answer.body())) for answer in answers if answer.status == 200)
+    assert transferred <= 120_000
+    page.locator(".pill > button").click()
+    facts = page.locator(".facts").inner_text()
+    for words in ("Last message", "Round trip", "a second", "KB"):
+        assert words in facts
+    assert "Live" in state(page)

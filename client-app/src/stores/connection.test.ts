@@ -62,6 +62,18 @@ describe('the connection store', () => {
     expect(connection.rates.messages).toBeLessThan(0.2)
   })
 
+  it('says since when a server that answers has sent no prices', async () => {
+    const since = page.clock.now()
+    for (let second = 0; second < 74; second++) await page.pass(1_000)
+    expect(connection.status.state).toBe('live')
+    expect(connection.lateSince).toBeNull()
+    await page.pass(2_000)
+    expect(connection.lateSince).toBe(since)
+    page.gateway.tick({})
+    await page.pass(1_000)
+    expect(connection.lateSince).toBeNull()
+  })
+
   it('lists what ails until it is well again', () => {
     const say = (state: string): void => {
       page.gateway.socket.say({ type: 'status', component: 'provider.kraken', state, since: 1 })

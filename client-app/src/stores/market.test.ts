@@ -130,6 +130,17 @@ describe('the market store', () => {
     expect(market.row('XAU')?.value).toMatchObject({ name: 'XAU', class: 'other' })
   })
 
+  it('takes up the name and class of an instrument whose quote came first', () => {
+    page.gateway.tick({ XAU: { ...quote(2_400) } })
+    page.frame()
+    const named = { symbol: 'XAU', name: 'Gold', class: 'metal', decimals: 2 }
+    const snapshot = page.gateway.snapshot(['XAU'])
+    page.gateway.socket.say({ type: 'snapshot', id: null, ...snapshot, instruments: [named] })
+    page.frame()
+    expect(market.row('XAU')?.value).toMatchObject({ name: 'Gold', class: 'metal' })
+    expect([...market.classes]).toEqual([['crypto', 2], ['metal', 1]])
+  })
+
   it('counts instruments by class', () => {
     expect([...market.classes]).toEqual([['crypto', 2]])
   })

@@ -53,6 +53,8 @@ export const useMarketStore = defineStore('market', () => {
   /** When the last quotes were written, epoch milliseconds; 0 before the first. */
   const updatedAt = ref(0)
   let frame = 0
+  /** The server has named instruments whose quotes came before their names. */
+  let isRenamed = false
   let stop: (() => void) | undefined
 
   function connect(): void {
@@ -74,7 +76,8 @@ export const useMarketStore = defineStore('market', () => {
     const known = memories.size
     for (const [symbol, quote] of pending) write(symbol, quote, at)
     pending.clear()
-    if (memories.size > known) list()
+    if (memories.size > known || isRenamed) list()
+    isRenamed = false
     updatedAt.value = at
   }
 
@@ -103,6 +106,7 @@ export const useMarketStore = defineStore('market', () => {
       flash,
       trend,
     }
+    isRenamed ||= !!before && before.class !== row.class
     if (memory) {
       memory.row.value = memory.latest = row
     } else {
