@@ -123,6 +123,8 @@ export interface SignalData {
   /** When the rated candle closed, epoch milliseconds. */
   closed_at?: number
   source?: string
+  /** The same of the other timeframes that this server rates and keeps candles of. */
+  other_timeframes?: SignalData[]
   /** The candle is older than it ought to be. */
   stale?: boolean
   /** Rated are candles of something else that goes with it. */
