@@ -112,7 +112,7 @@ fix: $(INSTALLED) ## Mend what can be mended by itself
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure, as ratios within one run, into build/bench.json and the README's tables
+bench: $(INSTALLED) $(PAGE) browser ## Measure, as ratios within one run, into build/bench.json and the README's tables
 	$(BIN)/python -m tests.benchmarks
 
 PEERS := build/peers

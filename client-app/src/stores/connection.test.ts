@@ -38,6 +38,15 @@ describe('the connection store', () => {
     expect(connection.trouble).toBeNull()
   })
 
+  it('forgets the trouble as soon as a subscription is answered', async () => {
+    page.gateway.socket.say({ message: 'Internal server error', connectionId: 'a', requestId: 'b' })
+    expect(connection.trouble).not.toBeNull()
+    page.gateway.socket.end()
+    await page.pass(2_000)
+    expect(connection.status.state).toBe('live')
+    expect(connection.trouble).toBeNull()
+  })
+
   it('counts down to the next try', async () => {
     page.gateway.accepts = false
     for (let count = 0; count < 3; count++) {

@@ -40,6 +40,8 @@ export const useConnectionStore = defineStore('connection', () => {
     recent.push({ at, length })
     while ((recent[0]?.at ?? at) < at - WINDOW * 1_000) recent.shift()
     heardAt.value = at
+    // An answered subscription is the sign that the server is well again.
+    if (message.type === 'subscribed') complaint.value = null
     if (message.type === 'status') {
       components.value = new Map(components.value).set(message.component, message)
     }
