@@ -1,33 +1,12 @@
 /** What may happen in the wrong order, in the wrong place, or twice. */
 
-import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 
-import { FakeClock, FakeGateway, FakePage, quote, START } from '../../tests/fakes'
+import { beginAnew, clock, connect, connectLive, gateway, page } from '../../tests/client'
+import { quote, START } from '../../tests/fakes'
 import type { MarketUpdate, SignalUpdate } from '../protocol'
-import { type Options, TradingSystemWebSocket } from './tradingSystemWebSocket'
 
-let clock: FakeClock
-let page: FakePage
-let gateway: FakeGateway
-
-const connect = (options: Options = {}): TradingSystemWebSocket =>
-  new TradingSystemWebSocket({
-    url: 'wss://example/stage',
-    WebSocket: gateway.WebSocket,
-    clock,
-    page,
-    random: () => 0.5,
-    ...options,
-  })
-
-async function connectLive(options: Options = {}): Promise<{ client: TradingSystemWebSocket; updates: MarketUpdate[] }> {
-  const client = connect(options)
-  const updates: MarketUpdate[] = []
-  client.connectMarket((update) => updates.push(update))
-  await clock.settle()
-  expect(client.status.state).toBe('live')
-  return { client, updates }
-}
+beginAnew()
 
 /** The present socket is lost, and the next one opens. */
 async function reconnect(): Promise<void> {
@@ -37,12 +16,6 @@ async function reconnect(): Promise<void> {
 }
 
 const open = (): number => gateway.sockets.filter((socket) => socket.readyState === 1).length
-
-beforeEach(() => {
-  clock = new FakeClock()
-  page = new FakePage()
-  gateway = new FakeGateway(clock)
-})
 
 describe('a handler that ends everything', () => {
   it('hears nothing of the message in which it did so, and keeps none of its values', async () => {
