@@ -72,6 +72,18 @@ describe('the price table', () => {
     expect(rows().map((row) => row.querySelector('.badge')?.textContent)).toEqual(['stale', 'closed'])
   })
 
+  it('marks a proxy as long as it is one', async () => {
+    const marks = (): (string | null | undefined)[] => rows().map((row) => row.querySelector('.badge')?.textContent)
+    page.gateway.tick({ BTC: { ...quote(101), proxy: true } })
+    page.frame()
+    await nextTick()
+    expect(marks()).toEqual(['proxy', undefined])
+    page.gateway.tick({ BTC: { ...quote(102) } })
+    page.frame()
+    await nextTick()
+    expect(marks()).toEqual([undefined, undefined])
+  })
+
   it('sorts by a column, both ways, and as listed again', async () => {
     const preferences = usePreferencesStore()
     const orders: string[] = []
