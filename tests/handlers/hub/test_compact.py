@@ -49,7 +49,7 @@ def meant(one, *, full=True):
             b",67001.5,67001.4,0,-1.248",
         ),
         (quote(last="100", bid="100.00", ask="1000", change_pct="0.000"), b",100,0,1000,0"),
-        (quote(last="1.50e3", bid="0.00000001", ask=None, change_pct=None), b",1.50e3,0.00000001"),
+        (quote(last="1.5e10", bid="0.00000001", ask=None, change_pct=None), b",1.5e10,0.00000001"),
         (quote(last=None, bid=None, ask="2.0", change_pct=None), b",null,null,2"),
         (quote(last=None, bid=None, ask=None, change_pct=None), b""),
     ],
