@@ -293,12 +293,16 @@ class Gateway:
 
     def _connect_answered(self, waiting: Call, answer: dict[str, Any] | None, now: float) -> list[Effect]:
         connection_id = waiting.connection_id
-        if answer is None or "statusCode" not in answer:
-            return [
-                *self._refuse(connection_id, Refusal(502, answers.SERVER_ERROR, SERVER_ERROR.error)),
-                Log("$connect: the function's answer is malformed: it needs a statusCode and no unknown members"),
-            ]
-        return self._decide(connection_id, answer["statusCode"], subprotocol_of(answer), now)
+        said = "it needs a statusCode and no unknown members"
+        if answer is not None and "statusCode" in answer:
+            try:
+                return self._decide(connection_id, answer["statusCode"], subprotocol_of(answer), now)
+            except ValueError as fault:
+                said = str(fault)
+        return [
+            *self._refuse(connection_id, Refusal(502, answers.SERVER_ERROR, SERVER_ERROR.error)),
+            Log(f"$connect: the function's answer is malformed: {said}"),
+        ]
 
     def _message_answered(
         self, waiting: Call, payload: bytes, answer: dict[str, Any] | None, now: float

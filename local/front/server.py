@@ -154,7 +154,9 @@ class Front(uvicorn.Server):
             plain.data_received(first)
 
     def _protocol(self) -> HttpProtocol:
-        return HttpProtocol(config=self.config, server_state=self.server_state, app_state={})
+        protocol = HttpProtocol(config=self.config, server_state=self.server_state, app_state={})
+        protocol.patience = self._silent_for
+        return protocol
 
     def _secure(self) -> SSLProtocol:
         if self._tls is None:

@@ -20,6 +20,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from uvicorn._types import ASGISendEvent
@@ -43,7 +44,28 @@ class HttpProtocol(HttpToolsProtocol):
     #: What websockets would not read, in bytes and in headers; it would leave the client waiting.
     _LONGEST_LINE = 8_000
     _MOST_HEADERS = 120
+    #: Seconds after which a client whose first request is not whole is hung up on.
+    patience = 10.0
     long_url_status = 414
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base class's
+        """Give a new client its time to ask for something."""
+        super().connection_made(transport)
+        self._impatience = self.loop.call_later(self.patience, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._impatience.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        self.transport.write(refusal(408, "Request Timeout"))
+        self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """Take the head of a request, which has come in time."""
+        self._impatience.cancel()
+        super().on_headers_complete()
 
     def on_message_begin(self) -> None:
         """Start a new list of names."""

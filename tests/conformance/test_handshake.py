@@ -53,6 +53,8 @@ async def test_any_other_status_reaches_the_client_without_the_functions_headers
         {"return": '"200"'},
         {"return": '{"statusCode":200,"ConnectionId":"x"}'},
         {"return": '{"statusCode":"two hundred"}'},
+        {"return": '{"statusCode":200,"headers":"x"}'},
+        {"return": '{"statusCode":200,"headers":{"Sec-WebSocket-Protocol":"a\\r\\nX-Evil: 1"}}'},
     ],
 )
 async def test_a_failing_or_malformed_answer_is_502(target, connect, query):

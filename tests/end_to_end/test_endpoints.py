@@ -161,7 +161,8 @@ async def test_an_own_domain_leads_to_the_stage_by_its_name_alone(serving, sessi
 async def test_the_silent_the_slow_and_the_confused_hold_up_nobody(serving, session):
     address = ("127.0.0.1", int(serving.http.rpartition(":")[2]))
     waiting = [await asyncio.open_connection(*address) for _ in range(20)]
-    for junk in (b"\x16\x03\x01junk", b"\x00\x01\x02\x03", b"CONNECT nowhere\r\n\r\n", b"C", b"GARBAGE \r\n\r\n"):
+    half = b"GET /prod HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+    for junk in (half, b"\x16\x03\x01junk", b"\x00\x01\x02\x03", b"CONNECT nowhere\r\n\r\n", b"C", b"GARBAGE \r\n\r\n"):
         reader, writer = await asyncio.open_connection(*address)
         writer.write(junk)
         waiting.append((reader, writer))

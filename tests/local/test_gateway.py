@@ -54,14 +54,30 @@ class TestHandshake:
         [refusal] = subject.answered(invoke.invocation, answer(statusCode=status), NOW)
         assert refusal.status == 502
 
-    def test_a_status_in_a_string_is_taken(self):
+    @pytest.mark.parametrize("status", ["200", 200.0])
+    def test_a_status_in_a_string_or_with_a_fraction_of_nothing_is_taken(self, status):
         subject = gateway(*ALL)
         connection_id, [invoke] = subject.opened(handshake(), NOW)
-        assert subject.answered(invoke.invocation, answer(statusCode="200"), NOW) == [Accept(connection_id, None)]
+        assert subject.answered(invoke.invocation, answer(statusCode=status), NOW) == [Accept(connection_id, None)]
 
     @pytest.mark.parametrize(
         "payload",
-        [b"null", b"{}", b"3", b'"200"', b"[]", b'{"statusCode":"no"}', b'{"statusCode":200,"ConnectionId":"x"}', b"{"],
+        [
+            b'{"statusCode":200,"headers":"x"}',
+            b'{"statusCode":200,"headers":[]}',
+            b'{"statusCode":200,"headers":{"a":{}}}',
+            b'{"statusCode":200,"multiValueHeaders":{"a":"x"}}',
+            b'{"statusCode":200,"headers":{"Sec-WebSocket-Protocol":"a, b"}}',
+            b'{"statusCode":200,"headers":{"Sec-WebSocket-Protocol":"a\\r\\nX-Evil: 1"}}',
+            b"null",
+            b"{}",
+            b"3",
+            b'"200"',
+            b"[]",
+            b'{"statusCode":"no"}',
+            b'{"statusCode":200,"ConnectionId":"x"}',
+            b"{",
+        ],
     )
     def test_a_malformed_answer_is_502(self, payload):
         subject = gateway(*ALL)
@@ -92,6 +108,22 @@ class TestHandshake:
         payload = answer(statusCode=200, headers={"sec-websocket-protocol": "b", "X-Other": "dropped"})
         [accept] = subject.answered(invoke.invocation, payload, NOW)
         assert accept.subprotocol == "b"
+
+    @pytest.mark.parametrize(
+        ("headers", "chosen"),
+        [
+            ({"headers": {"Sec-WebSocket-Protocol": ""}}, None),
+            ({"headers": {"Sec-WebSocket-Protocol": None}}, None),
+            ({"headers": {"Sec-WebSocket-Protocol": 5}}, "5"),
+            ({"headers": None, "multiValueHeaders": {"sec-websocket-protocol": ["b", "c"]}}, "b"),
+            ({"multiValueHeaders": {"Sec-WebSocket-Protocol": []}}, None),
+        ],
+    )
+    def test_a_sub_protocol_may_be_written_in_several_ways(self, headers, chosen):
+        subject = gateway(*ALL)
+        connection_id, [invoke] = subject.opened(handshake(), NOW)
+        payload = answer(statusCode=200, **headers)
+        assert subject.answered(invoke.invocation, payload, NOW) == [Accept(connection_id, chosen)]
 
     def test_a_connection_is_gone_until_the_function_has_answered(self):
         subject = gateway(*ALL)
