@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import pytest
 
 from local.limits import Choices, Limits, UnknownLimit
@@ -13,6 +15,13 @@ def test_the_defaults_are_those_of_the_quotas_page():
 @pytest.mark.parametrize(("text", "seconds"), [("20s", 20), ("5m", 300), ("2h", 7_200), ("500ms", 0.5), ("7", 7)])
 def test_durations_have_units(text, seconds):
     assert Limits().with_settings({"life": text}).life == seconds
+
+
+def test_every_limit_can_be_set():
+    durations = {"life": "20s", "idle": "5m", "integration": "500ms"}
+    numbers = dict.fromkeys(("frame", "message", "connects", "rate", "burst", "backlog", "concurrency"), "7")
+    limits = Limits().with_settings(durations | numbers)
+    assert asdict(limits) == {"life": 20, "idle": 300, "integration": 0.5} | dict.fromkeys(numbers, 7)
 
 
 def test_sizes_and_rates_are_whole_numbers():
