@@ -17,13 +17,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from local.events import Caller, Handshake, connect_event, context_of, disconnect_event, identity_of, message_event
+from local.events import Caller, Handshake, connect_event, context_of, identity_of, message_event
 from local.limits import Choices, Limits
 from local.rules import answers
 from local.rules.admission import SERVER_ERROR, Admission, Upgrade
 from local.rules.alarms import Alarms
 from local.rules.calls import Call, Calls
 from local.rules.effects import Accept, Close, Effect, Fault, Log, Refusal, Refuse, Send
+from local.rules.farewells import Farewells
 from local.rules.ids import Ids
 from local.rules.mappings import NotTaken, ask, mapped_response, obeys_its_model
 from local.rules.proxy import read_answer, subprotocol_of
@@ -80,6 +81,9 @@ class Gateway:
         self._calls = Calls(longest=self.limits.integration, variables=api.stage.variables)
         self._alarms = Alarms()
         self._throttles = Throttles(api, self.limits)
+        self._farewells = Farewells(
+            api, self._calls, self._ids, alarms=self._alarms, choices=self.choices, random=random
+        )
         arn = f"arn:{partition_of(region)}:execute-api:{region}:{account_id}:{api.id}/{api.stage.name}/$connect"
         self._admission = Admission(api, self._throttles, choices=self.choices, arn=arn, verify=verify)
 
@@ -381,7 +385,7 @@ class Gateway:
             return []
         if code == 1005:  # noqa: PLR2004 # RFC 6455: no status code in the close frame
             reason = "Client-side close frame status not set"
-        return self._disconnect(connection, code, reason, now)
+        return self._farewells.say(connection.caller, code, reason, now)
 
     def _hang_up(
         self, connection_id: str, code: int, reason: str, now: float, seen: tuple[int, str] | None = None
@@ -389,40 +393,7 @@ class Gateway:
         """Close from our side; ``seen`` is what ``$disconnect`` is told where that differs from the frame."""
         connection = self._connections.pop(connection_id)
         told = seen or (code, reason)
-        return [Close(connection_id, code, reason), *self._disconnect(connection, told[0], told[1], now)]
-
-    def _disconnect(self, connection: _Connection, code: int, reason: str, now: float) -> list[Effect]:
-        route = self.api.routes.get("$disconnect")
-        if route is None:
-            return []
-        if self.choices.disconnect_lost and self._random.random() < self.choices.disconnect_lost:
-            return [Log("$disconnect is not run, as --choice disconnect_lost wants it")]
-        caller, late_by = connection.caller, self.choices.disconnect_late_by
-        if late_by:
-            self._alarms.set(now + late_by, lambda at: self._say_farewell(caller, route, code, reason, at))
-            return []
-        return self._say_farewell(caller, route, code, reason, now)
-
-    def _say_farewell(self, caller: Caller, route: Route, code: int, reason: str, now: float) -> list[Effect]:
-        """Run ``$disconnect``."""
-        request_id = self._ids.request(now)
-        if isinstance(route.integration, CustomIntegration):
-            context = context_of(
-                caller,
-                route_key="$disconnect",
-                kind="DISCONNECT",
-                request_id=request_id,
-                now=now,
-                closed=(code, reason),
-            )
-            asked = ask(route.integration, "", variables_of(context=context, stage=self.api.stage.variables))
-            if asked.fault:
-                return [Log(f"route $disconnect: {asked.reason}")]
-            event = asked.payload
-        else:
-            event = disconnect_event(caller, code=code, reason=reason, request_id=request_id, now=now)
-        told = self._calls.tell(caller, route, event, request_id, now)
-        return [] if told is None else [told]
+        return [Close(connection_id, code, reason), *self._farewells.say(connection.caller, *told, now)]
 
     def _idle(self, connection_id: str, now: float) -> list[Effect]:
         connection = self._connections.get(connection_id)
