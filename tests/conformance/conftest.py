@@ -88,6 +88,12 @@ class Target:
         writer.close()
         return reply
 
+    def signed_headers(self, url: str) -> list[tuple[str, str]]:
+        """Sign an upgrade request in its headers, as programs can."""
+        request = AWSRequest("GET", url, headers={"Host": urlsplit(url).netloc})
+        SigV4Auth(self.credentials, "execute-api", self.region).add_auth(request)
+        return [(key, value) for key, value in request.headers.items() if key != "Host"]
+
     def signed_url(self, url: str) -> str:
         """Sign the URL of an upgrade request in its query, as browsers have to."""
         request = AWSRequest("GET", url)

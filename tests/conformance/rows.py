@@ -188,7 +188,7 @@ ROWS = (
     _row("3.4.1.7", "C", "Context holds strings, numbers and truth values; the answer has at most 8 KB", f"{_SHOWN} {_DECIDES}"),
     _row("3.4.1.8", "C", "No answer is kept: one invocation for each connection", "the_authorizer_is_asked_once_for_each_connection"),
     _row("3.4.1.9", "R", "A Deny for message routes is not enforced", "a_denied_message_route_is_served_all_the_same"),
-    _row("3.4.1.10", "C", "AWS_IAM wants a signature; without it 403", "an_unsigned_upgrade_is_forbidden_where_a_signature_is_wanted a_signed_upgrade_gets_in"),
+    _row("3.4.1.10", "C", "AWS_IAM wants a signature; without it 403", "an_unsigned_upgrade_is_forbidden_where_a_signature_is_wanted a_signed_upgrade_gets_in an_upgrade_signed_in_its_headers_gets_in"),
     _row("3.4.1.11", "C", "The authorizer is run before `$connect`; if it refuses, that is not invoked", _DECIDES),
     _row("3.4.1.12", "G", "A handshake that `$connect` refused has no `$disconnect`", "a_refused_handshake_has_no_disconnect"),
     _row("3.4.1.13", "C", "Changes want a deployment, and open sockets keep their context", differs="A template is read once, at the start."),

@@ -123,6 +123,14 @@ async def test_a_signed_upgrade_gets_in(target, connect):
     assert socket.reply.status == 101
 
 
+async def test_an_upgrade_signed_in_its_headers_gets_in(target, connect):
+    url = target.others["signed"]
+    socket = await connect(url, *target.signed_headers(url))
+    assert socket.reply.status == 101
+    stranger = [(key, value.replace("Signature=", "Signature=0")) for key, value in target.signed_headers(url)]
+    assert (await refusal(connect, url, *stranger)).status == 403
+
+
 async def test_a_signature_is_shown_in_identity(target, connect):
     socket = await connect(target.signed_url(target.others["signed"]))
     identity = (await socket.ask("x"))["event"]["requestContext"]["identity"]
