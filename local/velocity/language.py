@@ -68,6 +68,8 @@ def compile_template(source: str) -> Callable[[Mapping[str, Any]], str]:
 class _Reader(Expressions):
     """Reads a template from its beginning to its end."""
 
+    _next_condition: Callable[[Variables], Any]
+
     def block(self, ends: frozenset[str]) -> tuple[Block, str | None]:
         """Read up to one of the directives ``ends``, or to the end of the template."""
         parts: list[Block] = []
@@ -86,6 +88,8 @@ class _Reader(Expressions):
             elif not self._skip(text):
                 word = self._word()
                 if word in ends:
+                    if word == "elseif":
+                        self._next_condition = self._condition()
                     self._gobble(text, sign)
                     flush()
                     return _sequence(parts), word
@@ -206,8 +210,7 @@ class _Reader(Expressions):
                 otherwise, _ = self.block(frozenset({"end"}))
                 ways.append((lambda _: True, otherwise))
                 break
-            condition = self._condition()
-            self._gobble([], self.at)
+            condition = self._next_condition
 
         def choose(variables: Variables, out: list[str]) -> None:
             for holds, block in ways:

@@ -47,6 +47,7 @@ def fill(template, body=BODY):
         ("#foreach($e in $input.path('$.map').entrySet())$e.key=$e.value#end", "a-b=true"),
         ("a#stop b", "a"),
         ('{\n  #set($a = 1)\n  ## a comment\n  #if($a == 1)\n  "a": $a\n  #end\n}', '{\n  "a": 1\n}'),
+        ("{\n  #if($no)\n  1\n  #elseif($input.body)\n  2\n  #else\n  3\n  #end\n}", "{\n  2\n}"),
         ("a #* b\nc *# d", "a  d"),
         ("$unknown ${unknown.x} $!unknown \\$input costs 5$ #1", "$unknown ${unknown.x}  $input costs 5$ #1"),
         ("$input.path('$.text').replaceAll('\"', '')", "he said hi"),
