@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,9 @@ BACKOFF_S: Final = 0.05
 
 YOUNG_MS: Final = 10_000
 """A connection that the gateway calls gone may still be inside ``$connect`` for so many milliseconds."""
+
+SLOW_S: Final = 0.1
+"""A post that is not answered after so many seconds lends its place to another one, until it is."""
 
 _CHUNK: Final = 256
 """Connections taken from a shard's pages at once: one change of threads for so many."""
@@ -91,7 +95,8 @@ async def broadcast(
         within: Seconds after which whoever is not yet served is left to the next tick.
         shards: Whose connections; all by default.
         quota: How fast may be posted, retries included; as fast as it goes by default.
-        in_flight: How many first posts may be under way at once; a quarter as many again may be retries.
+        in_flight: How many first posts may be under way at once; a quarter as many again may be retries, and three
+            quarters as many first posts that wait for a slow answer (so 64 need the 128 sockets of a pool).
         jitter: Random numbers from 0 to 1.
 
     Returns:
@@ -149,6 +154,9 @@ class _Broadcast:
         self._quota = quota
         self._in_flight = in_flight
         self._workers = 0
+        self._posting_since: dict[str, float] = {}
+        self._now = asyncio.get_running_loop().time
+        self._ended = asyncio.Event()
         self._jitter = jitter
         self._waiting: asyncio.Queue[tuple[str, Sequence[bytes]] | None] = asyncio.Queue(_AHEAD)
         self._retrying = asyncio.Semaphore(max(1, in_flight // 4))
@@ -157,11 +165,15 @@ class _Broadcast:
     async def deliver(self, shards: Mapping[int, Iterator[Connection]]) -> None:
         """Serve every follower in ``shards``; returns when the last one is settled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._relieve(group))
             async with asyncio.TaskGroup() as readers:
                 for shard, followers in shards.items():
                     readers.create_task(self._read(shard, followers, group))
-            for _ in range(self._workers):
+            if self._workers:
+                # One end for all of them: whoever meets it leaves it for the next.
                 await self._waiting.put(None)
+            else:
+                self._ended.set()
 
     async def _read(self, shard: int, followers: Iterator[Connection], group: asyncio.TaskGroup) -> None:
         try:
@@ -182,9 +194,12 @@ class _Broadcast:
     async def _wait(self, group: asyncio.TaskGroup, letter: tuple[str, Sequence[bytes]]) -> None:
         """Put a letter among those waiting for a worker; for few letters there are few workers."""
         if self._workers < self._in_flight:
-            self._workers += 1
-            group.create_task(self._work(group))
+            self._employ(group)
         await self._waiting.put(letter)
+
+    def _employ(self, group: asyncio.TaskGroup) -> None:
+        self._workers += 1
+        group.create_task(self._work(group))
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
         while (letter := await self._waiting.get()) is not None:
@@ -194,6 +209,27 @@ class _Broadcast:
                 group.create_task(self._retry(connection_id, left))
             else:
                 self.settled += 1
+            if self._workers > self._in_flight and self._workers > self._in_flight + self._slow():
+                break
+        else:
+            self._waiting.put_nowait(None)
+            self._ended.set()
+        self._workers -= 1
+
+    async def _relieve(self, group: asyncio.TaskGroup) -> None:
+        """Put somebody in the place of each who waits for a slow answer, so that it is nobody else's trouble."""
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SLOW_S):
+                    await self._ended.wait()
+            for _ in range(self._workers, self._in_flight + self._slow() if self._posting_since else 0):
+                self._employ(group)
+
+    def _slow(self) -> int:
+        """Count who waits for a slow answer, as far as there are places for it."""
+        latest = self._now() - SLOW_S
+        slow = sum(since < latest for since in self._posting_since.values())
+        return min(slow, self._in_flight * 3 // 4)
 
     async def _retry(self, connection_id: str, messages: Sequence[bytes]) -> None:
         for attempt in range(1, ATTEMPTS):
@@ -212,6 +248,7 @@ class _Broadcast:
         for number, message in enumerate(messages):
             if self._quota is not None:
                 await self._quota.take()
+            self._posting_since[connection_id] = self._now()
             try:
                 await self._gateway.post(connection_id, message)
             except ConnectionGone:
@@ -223,6 +260,8 @@ class _Broadcast:
                 delivery.failed += 1
                 self._tell(trouble)
                 break
+            finally:
+                self._posting_since.pop(connection_id, None)  # one that is found twice may be posted to twice at once
             delivery.posted += 1
             delivery.bytes += len(message)
         return ()

@@ -14,6 +14,7 @@ from handlers.hub.errors import (
 )
 from scheduler.broadcast import ATTEMPTS, broadcast
 from scheduler.quota import Quota
+from scheduler.virtual_time import run_virtually
 from tests.fakes import InMemoryConnectionStore, RecordingGateway
 from tests.scheduler.fakes import NOON, follower
 
@@ -146,6 +147,44 @@ async def test_no_more_posts_are_under_way_than_allowed():
     gateway = HoldingGateway()
     await deliver(gateway, in_flight=5)
     assert gateway.most == 5
+
+
+async def test_those_who_wait_for_a_slow_answer_hold_up_nobody_else():
+    held = IDS[:6]
+    gateway = HoldingGateway(*held)
+    delivering = asyncio.create_task(deliver(gateway, in_flight=8, within=5))
+    for _ in range(200):
+        await asyncio.sleep(0.005)
+        if len(gateway.posts) == len(IDS) - len(held):
+            break
+    assert len(gateway.posts) == len(IDS) - len(held)
+    assert gateway.most <= 8 + 6
+    gateway.release.set()
+    assert (await delivering).posted == len(IDS)
+
+
+def test_even_more_slow_answers_than_places_leave_room_for_others_and_no_more_than_the_sockets_are_used():
+    slow = IDS[:30]
+
+    class SlowGateway(HoldingGateway):
+        async def post(self, connection_id, message):
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            await asyncio.sleep(2 if connection_id in slow else 0.01)
+            self.under_way -= 1
+            await RecordingGateway.post(self, connection_id, message)
+
+    async def run():
+        gateway = SlowGateway()
+        many = slow + [f"{number}+" for number in range(1_000)]
+        delivery = await deliver(gateway, many, in_flight=20, within=4)
+        return gateway, delivery
+
+    gateway, delivery = run_virtually(run())
+    assert (delivery.posted, delivery.late) == (1_030, 0)
+    assert gateway.most <= 20 + 15
+    *_, last = (number for number, (one, _) in enumerate(gateway.posts) if one not in slow)
+    assert last == 999, "those who are well first"
 
 
 async def test_whoever_is_not_served_in_time_is_late_and_the_others_are_not():
