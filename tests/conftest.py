@@ -19,6 +19,7 @@ CONTRACT = {
     "test_connect",
     "test_connections",
     "test_exchange_control",
+    "test_groups",
     "test_hosts",
     "test_pool",
     "test_push_keeper",
