@@ -190,7 +190,11 @@ async def test_an_announced_shutdown_moves_over_before_the_end():
         talking.cancel()
         await asyncio.gather(talking, return_exceptions=True)
 
-    host = Host(leaving, saying("2.00"))
+    async def slow(socket):
+        await asyncio.sleep(0.2)
+        await talk(socket, "2.00")
+
+    host = Host(leaving, slow)
     async with listening(host) as keeper:
         await until(lambda: last(keeper) == "1.00")
         told.set()

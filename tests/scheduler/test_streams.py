@@ -1,0 +1,35 @@
+"""How the streams are wired."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.market.breaker import breaker_of
+from scheduler.settings import SchedulerSettings
+from scheduler.streams import COMPOSERS
+
+
+@pytest.fixture
+def composers(monkeypatch, request):
+    for name, value in {
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = SchedulerSettings(table="t", push=request.param)
+    return settings, {stream: make(settings) for stream, make in COMPOSERS.items()}
+
+
+@pytest.mark.parametrize("composers", [False, True], indirect=True, ids=["asked", "pushed"])
+def test_whatever_asks_one_provider_shares_its_breaker(composers):
+    settings, made = composers
+    market, signals = made["market"]._providers, made["signals"]._providers
+    hosts = {name: [getattr(market[name], "_rest", market[name]), signals[name]] for name in ("binance", "kraken")}
+    hosts["binance"].append(made["binary"]._provider)
+    for name, asking in hosts.items():
+        url = getattr(settings, f"{name}_url")
+        assert {host._breaker for host in asking} == {breaker_of(name, url)}
+        if settings.push:
+            assert market[name]._keeper._breaker is breaker_of(name, url)
