@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from websockets.http11 import Response
 
-    from scheduler.market.push.listener import Listener
+    from scheduler.market.push import Listener
 
 FAREWELL_S: Final = 0.3
 """How long a closing connection waits for the provider's own close frame, in seconds: a stopping process has 0.7."""

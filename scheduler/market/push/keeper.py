@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from handlers.hub.instruments import Instrument
     from scheduler.market.breaker import Breaker
-    from scheduler.market.push.listener import Listening
+    from scheduler.market.push import Listening
     from scheduler.market.quotes import Quote
 
 CONNECTIONS_AT_ONCE: Final = 10
@@ -148,12 +148,12 @@ class Keeper:
 
     async def _hold(self) -> None:
         """Open a connection, put it in the place of those before, and stay until it ends or wants to be replaced."""
+        followed = list(self._instruments)
         try:
-            listener = await self._listening.listen(self._instruments)
+            listener = await self._listening.listen(followed)
         except ProviderFault as fault:
             self._note(fault)
             return
-        followed = list(self._instruments)
         connection = Connection(
             self._name, self._url, listener, now=self._now, patience=self._patience, news=self._news.set
         )

@@ -295,3 +295,49 @@ async def test_where_nobody_listens_is_a_fault_and_tried_again():
     await until(lambda: len(faults.extend(keeper.take_faults()) or faults) > 2)
     assert {type(fault) for fault in faults} == {Unreachable}
     await keeper.close()
+
+
+async def test_what_cannot_be_read_is_told_and_not_quoted():
+    async def strange(socket):
+        await socket.send(pushed_ticker(at=epoch_ms(), c="dear"))
+        await socket.wait_closed()
+
+    async with listening(Host(strange)) as keeper:
+        await until(lambda: keeper.quote(BITCOIN) is None and keeper._faults)
+        assert {type(fault) for fault in keeper.take_faults()} == {MalformedAnswer}
+
+
+class Hesitating(BinanceListening):
+    """Does not know at first what things are called; meanwhile ``meanwhile`` happens."""
+
+    def __init__(self, *faults, meanwhile=lambda: None):
+        self.faults = list(faults)
+        self.meanwhile = meanwhile
+
+    async def listen(self, instruments):
+        self.meanwhile()
+        if self.faults:
+            raise self.faults.pop(0)
+        return await super().listen(instruments)
+
+
+async def test_without_names_nobody_connects_until_there_are_some():
+    host = Host(saying("1.00"))
+    async with listening(host) as keeper:
+        await keeper.close()
+        keeper._listening = Hesitating(Unavailable("binance", "503"), Unavailable("binance", "503"))
+        keeper.follow([BITCOIN])
+        await until(lambda: last(keeper))
+        assert [str(fault) for fault in keeper.take_faults()] == ["binance: 503"] * 2
+
+
+async def test_who_follows_something_else_while_a_socket_is_opened_gets_another_one():
+    host = Host(saying("1.00"))
+    async with listening(host) as keeper:
+        await keeper.close()
+        await until(lambda: host.open == 0)
+        host.paths.clear()
+        keeper._listening = Hesitating(meanwhile=lambda: keeper.follow([BITCOIN, ETHER]))
+        keeper.follow([BITCOIN])
+        await until(lambda: len(host.paths) >= 2 and host.open == 1)
+        assert ["ethusdt" in path for path in host.paths] == [False, True]
