@@ -199,7 +199,8 @@ class Recorder:
         for stream, missing in self._missing.items():
             if missing:
                 lines.append(f"  ! {stream}: nothing about {', '.join(missing)}")
-        lines += [f"  ! {count} times: {fault}" for fault, count in self._faults.most_common()]
+        for fault, count in self._faults.most_common():
+            lines.append(f"  ! {'once' if count == 1 else f'{count} times'}: {fault}")
         return lines
 
 

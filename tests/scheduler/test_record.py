@@ -202,7 +202,7 @@ def test_the_exit_code_says_whether_every_provider_has_answered(monkeypatch, tmp
         arguments = ["--to", str(tmp_path / str(code)), "--minutes", "0.5", "--binance-url", "http://one.test"]
         assert command.main(arguments) == code
         assert f"binance: {answers} answers" in (told := capsys.readouterr().out)
-        assert "! 1 times: binance: timed out" in told
+        assert "! once: binance: timed out" in told
     (row, again) = read(tmp_path / "0")["binance"]
     assert row == again
     assert (row.at, row.path, row.query, row.status, row.headers, row.body) == (

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from scheduler.market.breaker import breaker_of
@@ -33,3 +37,22 @@ def test_whatever_asks_one_provider_shares_its_breaker(composers):
         assert {host._breaker for host in asking} == {breaker_of(name, url)}
         if settings.push:
             assert market[name]._keeper._breaker is breaker_of(name, url)
+
+
+LOOK = """
+import sys
+import scheduler.tick
+from scheduler.market.providers.shared import quoting
+from scheduler.settings import SchedulerSettings
+quoting(SchedulerSettings(table="t"))
+print("websockets" in sys.modules)
+quoting(SchedulerSettings(table="t", push=True))
+print("websockets" in sys.modules)
+"""
+
+
+def test_the_library_for_websockets_is_loaded_only_where_providers_push():
+    looked = subprocess.run(
+        [sys.executable, "-c", LOOK], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
+    assert looked.stdout.split() == ["False", "True"]

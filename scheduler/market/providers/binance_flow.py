@@ -31,7 +31,7 @@ CANDLES: Final = LONGEST_MS // MINUTE_MS + 1
 """The last full minutes of the longest horizon, and the minute under way."""
 
 AT_ONCE: Final = 4
-"""Calls under way at once: fewer than the errors in a row that keep all streams from asking Binance."""
+"""Calls under way at once."""
 
 # More digits than any quantity has, and no exponent: what comes is added up exactly.
 _QUANTITY: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,8})?")
