@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -10,9 +11,11 @@ from http import HTTPStatus
 import pytest
 from websockets.asyncio.server import serve
 
+from local.front.certificates import Certificates
 from scheduler.clock import epoch_ms
 from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, Unreachable
 from scheduler.market.breaker import Breaker
+from scheduler.market.push import connection
 from scheduler.market.push.binance import BinanceListening
 from scheduler.market.push.connection import Patience
 from scheduler.market.push.keeper import CONNECTIONS_AT_ONCE, Keeper
@@ -341,3 +344,20 @@ async def test_who_follows_something_else_while_a_socket_is_opened_gets_another_
         keeper.follow([BITCOIN])
         await until(lambda: len(host.paths) >= 2 and host.open == 1)
         assert ["ethusdt" in path for path in host.paths] == [False, True]
+
+
+async def test_a_secure_socket_is_believed_by_the_authorities_that_http_believes(monkeypatch, tmp_path):
+    authority = Certificates(tmp_path, accepts=lambda host: True)
+    trusted = [ssl.create_default_context(), ssl.create_default_context(cafile=str(authority.bundle()))]
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.setattr(connection, "certificates", lambda: trusted.pop(0) if len(trusted) > 1 else trusted[0])
+    host = Host(saying("1.00"))
+    async with serve(host, "127.0.0.1", 0, ssl=authority.context(), ping_interval=None) as server:
+        port = server.sockets[0].getsockname()[1]
+        breaker = Breaker("binance")
+        keeper = Keeper("binance", f"wss://localhost:{port}", BinanceListening(), breaker=breaker, shortest=0.02)
+        keeper.follow([BITCOIN])
+        await until(lambda: last(keeper))
+        (fault,) = keeper.take_faults()
+        assert "CERTIFICATE_VERIFY_FAILED" in str(fault)
+        await keeper.close()
