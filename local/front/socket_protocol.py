@@ -210,7 +210,7 @@ class _Frames(ServerProtocol):
         super().fail(code, self.refusal_reason)
 
 
-def _head(size: int) -> bytes:
+def text_head(size: int) -> bytes:
     """Return the head of a final text frame of the server's (RFC 6455, section 5.2)."""
     if size < 126:  # noqa: PLR2004 # as long as the length fits beside the mask's bit
         return bytes((0x81, size))
@@ -336,7 +336,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             return
         if self._is_plain and len(text) <= _FRAME and self.conn.state is OPEN:
             # What nearly all messages are; websockets would take three times as long to make the same frame.
-            self.transport.write(_head(len(text)) + text)
+            self.transport.write(text_head(len(text)) + text)
             return
         try:
             if len(text) <= _FRAME:

@@ -23,6 +23,7 @@ from tests.benchmarks.driver import (  # after the path is set
     Server,
     emulator,
     exchange,
+    figures,
     open_sockets,
     row,
     run,
@@ -88,6 +89,11 @@ def _at_least(name: str, rate: float, wanted: int) -> dict[str, Any]:
 
 def _at_most(name: str, seconds: float, wanted: float) -> dict[str, Any]:
     return row(name, seconds * 1000, "ms", f"at most {wanted * 1000:g} ms", wanted / seconds)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Write them for the README."""
+    return figures(rows)
 
 
 if __name__ == "__main__":

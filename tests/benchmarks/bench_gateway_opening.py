@@ -26,6 +26,7 @@ from tests.benchmarks.driver import (  # after the path is set
     Address,
     Server,
     emulator,
+    figures,
     open_sockets,
     row,
     run,
@@ -97,6 +98,11 @@ def measure() -> list[dict[str, Any]]:
             MEMORY_OF_OURS / our_memory,
         ),
     ]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Write them for the README."""
+    return figures(rows)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from tests.benchmarks.driver import (  # after the path is set
     bare_application,
     broadcast,
     emulator,
+    figures,
     open_sockets,
     row,
     run,
@@ -57,6 +58,11 @@ def measure() -> list[dict[str, Any]]:
     rate, of_bare = statistics.median(ours), statistics.median(bare)
     against = f"bare ASGI on uvicorn: {of_bare:,.0f}"
     return [row("signed 1 KB posts to 1,000 connections", rate, "deliveries/s", against, rate / of_bare)]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Write them for the README."""
+    return figures(rows)
 
 
 if __name__ == "__main__":

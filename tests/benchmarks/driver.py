@@ -384,3 +384,13 @@ def run(main: Any) -> Any:
 def row(name: str, value: float, unit: str, against: str, ratio: float) -> dict[str, Any]:
     """Return a line of ``build/bench.json``; a ratio above 1 is better than ``against``."""
     return {"name": name, "value": round(value, 4), "unit": unit, "against": against, "ratio": round(ratio, 3)}
+
+
+def figures(rows: Sequence[dict[str, Any]]) -> str:
+    """Return lines of the README's table: what was measured, and beside what."""
+    lines = ["| measured | | beside | |", "| --- | ---: | --- | ---: |"]
+    for one in rows:
+        digits = 0 if one["value"] >= 100 else 2  # three figures are as many as a noisy machine tells
+        value = f"{one['value']:,.{digits}f} {one['unit']}".strip()
+        lines.append(f"| {one['name']} | {value} | {one['against']} | {one['ratio']:.2f} x |")
+    return "\n".join(lines)
