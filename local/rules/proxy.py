@@ -40,6 +40,8 @@ def read_answer(payload: bytes) -> dict[str, Any] | None:
 
 def _has_headers(answer: dict[str, Any]) -> bool:
     single, multi = answer.get("headers"), answer.get("multiValueHeaders")
+    if single is None and multi is None:
+        return True
     if not isinstance(single, dict | None) or not isinstance(multi, dict | None):
         return False
     lists = list((multi or {}).values())
