@@ -217,10 +217,6 @@ def text_head(size: int) -> bytes:
     return b"\x81\x7e" + size.to_bytes(2, "big")
 
 
-def _nobody_listens(_message: str | bytes) -> None:
-    """Drop a message: the application has not begun to listen, or never does."""
-
-
 class SocketProtocol(WebSocketsSansIOProtocol):
     """
     uvicorn's WebSocket protocol with what ASGI has no word for.
@@ -244,11 +240,21 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._early = bytearray()
         #: Whether frames go out as they are: no extension was agreed on.
         self._is_plain = False
-        #: Gets every whole message, as text or, if it is a binary one, as bytes. Nothing is kept back: the gateway has
-        #: no use for a client that waits.
-        self.heard: Callable[[str | bytes], None] = _nobody_listens
+        #: Gets every whole message, as text or, if it is a binary one, as bytes. The gateway takes each at once, for it
+        #: has no use for a client that waits; other applications (the exchange) receive them as ASGI has it.
+        self.heard: Callable[[str | bytes], None] = self._keep
         #: Called at every ping of the client's, where the gateway wants to know.
         self.pinged: Callable[[], None] | None = None
+
+    def _keep(self, message: str | bytes) -> None:
+        """Keep a message for who receives it; until then nothing more is read."""
+        if isinstance(message, str):
+            self.queue.put_nowait({"type": "websocket.receive", "text": message})
+        else:
+            self.queue.put_nowait({"type": "websocket.receive", "bytes": message})
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
 
     @classmethod
     def configure(
