@@ -17,7 +17,7 @@ from tests.benchmarks.measurement import Measurement, less
 from tests.benchmarks.system import Broadcaster, System
 
 CLIENTS = 1_000
-TICKS = 8
+TICKS = 6
 PERIOD_S = 5
 BUDGETS_S = {"crypto": 1.0, "metal": 35.0}
 PART = 0.99
