@@ -112,3 +112,13 @@ def measure() -> list[Measurement]:
         more(f"{name}, broadcast", rate, unit, boto3, f"boto3, {THREADS} threads, {boto3:,.0f}"),
         more(f"{name}, times boto3's rate", rate / boto3, "", LEAST_OF_BOTO3, f"at least {LEAST_OF_BOTO3:g}"),
     ]
+
+
+def table(rows: list[Measurement]) -> str:
+    """Write the README's table."""
+    lines = ["| 1,000 clients, one tick of 30 instruments | | beside |", "| --- | --- | --- |"]
+    for row in rows:
+        name = row["name"].partition(", ")[2]
+        if row["unit"]:
+            lines.append(f"| {name} | {row['value']:,.0f} {row['unit']} | {row['against']} |")
+    return "\n".join(lines)
