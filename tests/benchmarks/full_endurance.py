@@ -2,8 +2,8 @@
 Ten thousand clients and the real scheduler for a minute: every tick should be with all of them before the next begins.
 
 ``python -m scheduler`` runs beside the emulator with the keys and settings of the tick's function, on its real grid and
-with all three streams; the clients follow the market. A tick that did not reach all of them is not among the times. It takes
-three minutes, most of them for the clients to come in.
+with all three streams; the clients follow the market. A tick that did not reach all of them is not among the times. It
+takes three minutes, most of them for the clients to come in.
 """
 
 from __future__ import annotations
