@@ -211,15 +211,20 @@ class FunctionPool:
         now = loop.time()
         # After a start or an end the queue gets the same time again: what piled up meanwhile may be gone by then.
         waits_since = max(self._waiting[0].arrived_at, self._last_change_at)
-        if self._demand is None or now - self._demand.since > START_ANYWAY_AFTER:
-            self._demand = Demand([worker.pid for worker in self.workers if worker.pid], now)
+        if self._demand is None:
+            self._demand = self._look(now)
         if now < waits_since + START_AFTER:
             self._growth = loop.call_at(waits_since + START_AFTER, self._consider_growth)
         elif now < waits_since + START_ANYWAY_AFTER and self._demand.leaves_nothing(now):
+            if now - self._demand.since > START_ANYWAY_AFTER:
+                self._demand = self._look(now)  # what was long ago says little
             self._growth = loop.call_at(now + START_AFTER, self._consider_growth)
         else:
             self._demand = None
             self.start_one()
+
+    def _look(self, now: float) -> Demand:
+        return Demand([worker.pid for worker in self.workers if worker.pid], now)
 
     def _end_idle(self) -> None:
         self._sweep = None
