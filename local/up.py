@@ -210,13 +210,16 @@ class Emulator:
                 functions.append(route.authorizer.function)
             if route is not None and isinstance(route.integration, LambdaIntegration):
                 functions.append(route.integration.function)
-        return functions
+        return [name for name in functions if name in self.described]
 
     async def _become_ready(self, server: Front, serving: Serving) -> None:
         """Print where everything is, begin the schedules, and tell who waits for it."""
         try:
             await serving.make_tables()
             print_start(self.settings, self.stack, self.origin)
+            # Until a first client could connect, nothing else takes the processors.
+            for name in self._opening():
+                await self._wait_for(name)
             self._functions.start_rest()
             for name in self.described:
                 await self._wait_for(name)
