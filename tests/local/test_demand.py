@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.functions import demand
-from local.functions.demand import Demand, processors, wanted
+from local.functions.demand import Demand, processors, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ Counters = dict[int, float]
 def counters(monkeypatch: pytest.MonkeyPatch) -> Counters:
     """Two processes and the emulator, none of which has done anything; there are two processors."""
     seconds: Counters = {EMULATOR: 5.0, 1: 2.0, 2: 3.0}
-    monkeypatch.setattr(demand, "wanted", seconds.__getitem__)
+    monkeypatch.setattr(demand, "taken", lambda pid: (0.0, seconds[pid]))
     monkeypatch.setattr(demand, "processors", lambda: 2)
     return seconds
 
@@ -49,6 +49,18 @@ def test_nothing_is_left_when_processes_compute_and_fill_the_processors(
     assert since.leaves_nothing(10.02) is nothing_left
 
 
+@pytest.mark.parametrize(("share", "nothing_left"), [(1.9, True), (1.7, False)])
+def test_nothing_is_left_when_the_emulator_alone_has_all_processors(
+    monkeypatch: pytest.MonkeyPatch, share: float, *, nothing_left: bool
+) -> None:
+    had = {EMULATOR: 5.0, 1: 2.0}
+    monkeypatch.setattr(demand, "taken", lambda pid: (had[pid], 0.0))
+    monkeypatch.setattr(demand, "processors", lambda: 2)
+    since = Demand([1], 10.0)
+    had[EMULATOR] += share * 0.02
+    assert since.leaves_nothing(10.02) is nothing_left
+
+
 @pytest.mark.usefixtures("counters")
 def test_without_a_process_or_time_there_is_no_demand() -> None:
     assert not Demand([], 10.0).leaves_nothing(11.0)
@@ -58,9 +70,9 @@ def test_without_a_process_or_time_there_is_no_demand() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the counters are Linux's")
 def test_computing_is_wanting_and_sleeping_is_not() -> None:
     def share(work: Callable[[], None]) -> float:
-        began, before = time.perf_counter(), wanted(EMULATOR)
+        began, before = time.perf_counter(), sum(taken(EMULATOR))
         work()
-        return (wanted(EMULATOR) - before) / (time.perf_counter() - began)
+        return (sum(taken(EMULATOR)) - before) / (time.perf_counter() - began)
 
     def compute() -> None:
         until = time.perf_counter() + 0.05
@@ -72,7 +84,7 @@ def test_computing_is_wanting_and_sleeping_is_not() -> None:
 
 
 def test_of_a_process_that_is_gone_nothing_is_known() -> None:
-    assert wanted(2**22 + 1) == 0.0
+    assert taken(2**22 + 1) == (0.0, 0.0)
 
 
 def test_there_is_a_processor() -> None:
