@@ -154,6 +154,11 @@ def dynamodb() -> DynamoDBClient:
     Short timeouts (connect 1 s, answer 2 s) and at most three attempts, because the gateway waits 29 s at most and
     the next tick comes after 5. Tests call ``dynamodb.cache_clear()``.
     """
+    return new_client()
+
+
+def new_client() -> DynamoDBClient:
+    """Make a client like the process's one; for whoever reads pages that are no connections (``handlers.hub.rows``)."""
     # botocore's own client is what boto3's is, without boto3: that, and what it loads for S3, is half of an import.
     client = Session().create_client(
         "dynamodb",
