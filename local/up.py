@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -227,6 +228,8 @@ class Emulator:
             self._failure = failure
             server.should_exit = True
             return
+        # What is loaded by now stays: no collection of garbage has to look at it again.
+        gc.freeze()
         serving.start_schedules()
         ready = self.ready()
         if self.settings.ready_file is not None:
