@@ -10,6 +10,7 @@ from tests.end_to_end.running import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 #: Suites that hold one real thing (DynamoDB as moto has it, a socket, TLS, a server) to what its port promises.
 CONTRACT = {
@@ -19,10 +20,14 @@ CONTRACT = {
     "test_connect",
     "test_connections",
     "test_exchange_control",
+    "test_exchange_sockets",
     "test_groups",
     "test_hosts",
+    "test_plain_tables",
     "test_pool",
     "test_push_keeper",
+    "test_push_over_sockets",
+    "test_services",
     "test_snapshots",
     "test_tables",
     "test_tables_like_moto",
@@ -30,10 +35,16 @@ CONTRACT = {
 }
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave suites alone that are not wanted as a whole: loading them, and moto with them, would take seconds."""
+    unwanted = "not contract" in config.getoption("markexpr") and collection_path.stem in CONTRACT
+    return True if unwanted else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark contract and property tests: what is left is a unit test, without socket, clock or AWS."""
     for item in items:
-        if item.path.stem in CONTRACT:
+        if item.path.stem in CONTRACT or "moto" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.contract)
         called = getattr(item, "obj", None)
         if hasattr(called, "hypothesis") or "hypothesis" in type(getattr(called, "__self__", None)).__module__:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from handlers.hub.connections import dynamodb
 from handlers.hub.settings import HubSettings, hub_settings
@@ -23,6 +21,9 @@ _numbers = count(1)
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[DynamoDBClient]:
+    import boto3  # noqa: PLC0415 - with moto it takes longer to load than all unit tests of handlers/ to run
+    from moto import mock_aws  # noqa: PLC0415 - likewise
+
     with mock_aws():
         yield boto3.client("dynamodb", region_name="us-east-1")
 
