@@ -117,12 +117,9 @@ BINANCE = {
 """By symbol; the base asset is the symbol without USDT."""
 
 
-def _kraken(symbol: str, decimals: int, volume: float, *, spread: int, underlying: str = "") -> Listing:
-    return Listing(symbol, underlying or symbol, decimals, 8, volume, 69_120, spread, 15)
-
-
-def _kraken_crypto(symbol: str, decimals: int, volume: float) -> Listing:
-    return _kraken(symbol, decimals, volume, spread=2, underlying=symbol.removesuffix("USD").replace("XDG", "DOGE"))
+def _kraken(symbol: str, decimals: int, volume: float, *, spread: int, leaf: Literal[5, 15] = 15) -> Listing:
+    trades = 12 * 86_400 // leaf
+    return Listing(symbol, symbol, decimals, 8, volume, trades, spread, leaf)
 
 
 KRAKEN = {
@@ -131,24 +128,6 @@ KRAKEN = {
         Listing("XBTUSD", "BTC", 1, 8, 2_400, 207_360, 1, 5, 1.0003),
         Listing("ETHUSD", "ETH", 2, 8, 31_000, 207_360, 2, 5, 1.0003),
         Listing("PAXGUSD", "XAU", 2, 8, 1_900, 69_120, 60, 15, 1.0007),
-        _kraken_crypto("ADAUSD", 6, 9_500_000),
-        _kraken_crypto("APTUSD", 4, 180_000),
-        _kraken_crypto("ATOMUSD", 4, 150_000),
-        _kraken_crypto("AVAXUSD", 2, 130_000),
-        _kraken_crypto("BCHUSD", 2, 4_800),
-        _kraken_crypto("BNBUSD", 2, 3_900),
-        _kraken_crypto("DOTUSD", 4, 520_000),
-        _kraken_crypto("ETCUSD", 3, 36_000),
-        _kraken_crypto("FILUSD", 3, 140_000),
-        _kraken_crypto("LINKUSD", 5, 160_000),
-        _kraken_crypto("LTCUSD", 2, 41_000),
-        _kraken_crypto("NEARUSD", 3, 420_000),
-        _kraken_crypto("SOLUSD", 2, 310_000),
-        _kraken_crypto("TRXUSD", 6, 6_300_000),
-        _kraken_crypto("UNIUSD", 3, 95_000),
-        _kraken_crypto("XDGUSD", 7, 72_000_000),
-        _kraken_crypto("XLMUSD", 6, 15_000_000),
-        _kraken_crypto("XRPUSD", 5, 21_000_000),
         _kraken("EURUSD", 5, 9_800_000, spread=4),
         _kraken("GBPUSD", 5, 3_100_000, spread=7),
         _kraken("AUDUSD", 5, 1_900_000, spread=6),
