@@ -52,7 +52,7 @@ watch: $(INSTALLED) ## Watch the market in the terminal while make run runs
 test: $(INSTALLED) $(PAGE) browser ## Run every test but the long ones
 	cd client-app && npm run --silent test
 	$(BIN)/pytest $(PARTS) -m "not end_to_end and not browser and not soak" --cov --cov-report=term --cov-fail-under=95
-	$(BIN)/pytest --numprocesses=4 --dist=loadfile --ignore=tests/conformance -m "end_to_end and not soak"
+	$(BIN)/pytest --numprocesses=5 --dist=loadfile --no-loadscope-reorder --ignore=tests/conformance -m "end_to_end and not soak"
 	$(BIN)/pytest --numprocesses=2 -m "browser and not soak" tests/browser
 
 .PHONY: unit

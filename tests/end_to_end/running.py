@@ -56,6 +56,15 @@ class Program:
     def output(self) -> str:
         return "\n".join(self.lines)
 
+    def lines_with(self, *words: str, within: float = 5.0) -> list[str]:
+        """Return the lines that hold all these words, waiting for the first; what is printed arrives a little later."""
+        deadline = time.monotonic() + within
+        while True:
+            found = [line for line in self.lines if all(word in line for word in words)]
+            if found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.02)
+
     def wait(self, seconds: float) -> int:
         """Return the exit code; everything printed is in ``lines`` then."""
         code = self.process.wait(seconds)

@@ -86,7 +86,7 @@ async def test_another_host_of_aws_is_refused_by_name_and_told_once(serving, cal
     for _ in range(2):
         outcome = await caller.call("everything", "stepfunctions", "list_state_machines")
         assert outcome[0] == "ProxyConnectionError"
-    assert len([line for line in serving.lines if "states.us-east-1.amazonaws.com is refused" in line]) == 1
+    assert len(serving.lines_with("states.us-east-1.amazonaws.com is refused")) == 1
 
 
 @pytest.mark.parametrize("endpoint", [None, "https://sqs.{region}.amazonaws.com"])

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
-import time
 from dataclasses import dataclass
+from itertools import pairwise
 from zlib import crc32
 
 import aiohttp
+import boto3
 import pytest
 
 from tests.end_to_end.clients import Client, assert_every_tick_once
+from tests.fakes import create_table
 from tests.wire import validate_message
 
 
@@ -48,7 +50,7 @@ async def watch(emulator):
         unsubscribed = await silent.ask({"action": "unsubscribe", "id": "2", "streams": ["market"]})
         heard_before = len(silent.ticks)
         late_start = await late.subscribe()
-        await plain.batches(3, within=25)
+        await plain.batches(4, within=30)
         await pair.batches(2, within=15)
         await late.batches(1, within=12)
         await public.batches(1, within=30)
@@ -63,9 +65,12 @@ def watched(emulator):
 
 
 def test_prices_move_every_five_seconds(watched):
-    first, second, third = watched.plain.ticks[:3]
-    assert [second["seq"] - first["seq"], third["seq"] - second["seq"]] == [1, 1]
-    assert len(second["updates"]) >= 15, "most instruments move"
+    ticks = watched.plain.ticks
+    steps = [after["seq"] - before["seq"] for before, after in pairwise(ticks)]
+    # On a machine that starts four of these at once a tick may come to nothing.
+    assert len(steps) >= 3
+    assert steps.count(1) >= len(steps) - 1
+    assert len(ticks[1]["updates"]) >= 15, "most instruments move"
     assert_every_tick_once(watched.plain)
 
 
@@ -144,10 +149,13 @@ def test_our_own_template_allows_all_that_our_own_functions_do(emulator, watched
 
 
 async def test_a_scheduler_that_listens_hears_both_exchanges(emulator, run):
-    scheduler = run("-m", "scheduler", "--push", "--streams", "market", environment=emulator.ready["environment"])
-    ends = time.monotonic() + 30
-    while not {"listening to binance", "listening to kraken"} <= set(scheduler.lines):
-        assert time.monotonic() < ends, scheduler.output
-        await asyncio.sleep(0.1)
+    keys = {f"aws_{name}": value for name, value in emulator.ready["credentials"].items()}
+    dynamodb = boto3.client("dynamodb", endpoint_url=emulator.http, region_name=emulator.ready["region"], **keys)
+    # With a table of its own it has every tick, and the first one is where it begins to listen.
+    create_table(dynamodb, "of-a-listener")
+    environment = emulator.ready["environment"] | {"TICKWIRE_TABLE": "of-a-listener"}
+    scheduler = run("-m", "scheduler", "--push", "--streams", "market", environment=environment)
+    for exchange in ("binance", "kraken"):
+        assert await asyncio.to_thread(scheduler.lines_with, f"listening to {exchange}", within=30), scheduler.output
     assert scheduler.stop() < 2
     assert scheduler.process.returncode == 0
