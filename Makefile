@@ -112,8 +112,8 @@ fix: $(INSTALLED) ## Mend what can be mended by itself
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(INSTALLED) $(PAGE) browser ## Measure, as ratios within one run, into build/bench.json and the README's tables
-	$(BIN)/python -m tests.benchmarks
+bench: $(INSTALLED) ## Measure, as ratios within one run, into build/bench.json (BENCH=--readme writes the README's tables)
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 PEERS := build/peers
 
@@ -133,8 +133,8 @@ bench-peers: $(INSTALLED) $(PEERS)/ministack/.installed $(PEERS)/serverless-offl
 	$(BIN)/python -m tests.benchmarks.peers
 
 .PHONY: bench-full
-bench-full: bench-peers ## The same, beside other emulators and with the long ones: 10,000 clients, 1,000 ticks (20 minutes)
-	$(BIN)/python -m tests.benchmarks --full
+bench-full: bench-peers $(PAGE) browser ## The same, beside other emulators and with the long ones: 10,000 clients, 1,000 ticks, the page (20 minutes)
+	$(BIN)/python -m tests.benchmarks --full $(BENCH)
 
 .PHONY: package
 package: $(INSTALLED) $(PAGE) ## Build the wheel and the functions' folder for deployment into build/

@@ -1,12 +1,12 @@
 """
-Run the benchmarks of this folder, print their ratios, and write them to ``build/bench.json`` and to the README.
+Run the benchmarks of this folder, print their ratios, and write them to ``build/bench.json``.
 
 A benchmark is a file ``bench_*.py`` (or ``full_*.py``, which only ``--full`` runs: endurance and the like) with a
 function ``measure()`` that returns a list of ``name``, ``value``, ``unit``, ``against`` and ``ratio``. Each runs in a
 process of its own, one after the other. Names on the command line choose some: ``python -m tests.benchmarks pool``.
 
-A benchmark that also has a function ``table(rows)`` writes what stands in the README between ``<!-- bench: NAME -->``
-and ``<!-- /bench -->``: no figure there is copied by hand.
+A benchmark that also has a function ``table(rows)`` makes what stands in the README between ``<!-- bench: NAME -->``
+and ``<!-- /bench -->``: no figure there is copied by hand. ``--readme`` writes it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def main() -> int:
     """Measure, print and write; the exit code says whether every benchmark ran."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--full", action="store_true", help="run the long ones too")
+    parser.add_argument("--readme", action="store_true", help="write the tables of the README anew")
     parser.add_argument("name", nargs="*", help="run only these")
     asked = parser.parse_args()
     began = time.monotonic()
@@ -73,7 +74,7 @@ def main() -> int:
         told = json.loads(done.stdout.splitlines()[-1])
         rows = told["rows"]
         measured += rows
-        if told["table"]:
+        if told["table"] and asked.readme:
             README.write_text(with_table(README.read_text(encoding="utf-8"), name, told["table"]), encoding="utf-8")
         for row in rows:
             beside = f"{row['ratio']:.2f} x {row['against']}" if row.get("ratio") else row.get("against") or ""
