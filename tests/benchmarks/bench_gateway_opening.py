@@ -1,8 +1,9 @@
 """
 Opening 1,000 connections, and the memory that they take: with a ``$connect`` that only logs, and with our own.
 
-Emulator and functions share one processor, the clients have the other. Memory is resident memory of the emulator and
-one function's process with moto loaded; pages that both share count twice. Of our own template it is all processes.
+Emulator and functions share one processor, the clients have the other; the first ticks of our template are over by
+then. Memory is resident memory of the emulator and one function's process with moto loaded; pages that both share
+count twice. Of our own template it is all processes.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def measure() -> list[dict[str, Any]]:
         measured = []
         for _ in range(RUNS):
             with emulator(template) as (address, server):
+                server.settle()
                 measured.append(run(opening(address, server)))
         medians += [statistics.median(column) for column in zip(*measured, strict=True)]
     rate, memory, our_rate, our_memory = medians

@@ -306,6 +306,26 @@ class Server:
         pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids or self.pids())
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def seconds(self) -> float:
+        """Return the processor time that all its processes have taken."""
+        ticks = 0
+        for pid in self.pids():
+            after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(after_name[11]) + int(after_name[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def settle(self) -> None:
+        """Wait until what a start brings with it is over: less than a tenth of a processor in a second."""
+        deadline = time.monotonic() + PATIENCE
+        before = self.seconds()
+        while time.monotonic() < deadline:
+            time.sleep(1)
+            now = self.seconds()
+            if now - before < 0.1:
+                return
+            before = now
+        raise TimeoutError(f"{self.process.args} does not come to rest")
+
     def stop(self) -> None:
         """End it, politely first."""
         self.process.send_signal(signal.SIGINT)
