@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from handlers.hub.connections import new_client
+from handlers.hub.connections import dynamodb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,13 +84,7 @@ class GroupStore(Protocol):
 
 def group_store(settings: HubSettings) -> DynamoGroupStore:
     """Make the store of a deployment, on the process's client."""
-    return DynamoGroupStore(groups_client(), settings.table)
-
-
-@lru_cache(maxsize=1)
-def groups_client() -> DynamoDBClient:
-    """Make the one client of this process for groups: on the connections' one every page is read as connections."""
-    return new_client()
+    return DynamoGroupStore(dynamodb(), settings.table)
 
 
 class DynamoGroupStore:

@@ -15,7 +15,7 @@ from botocore.exceptions import ConnectionError as BotocoreConnectionError
 from botocore.session import Session
 
 from handlers.hub.protocol import DEFAULT_FORMAT, STREAMS
-from handlers.hub.rows import PAGE_KEY, read_rows
+from handlers.hub.rows import enable_rows, query_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -154,11 +154,6 @@ def dynamodb() -> DynamoDBClient:
     Short timeouts (connect 1 s, answer 2 s) and at most three attempts, because the gateway waits 29 s at most and
     the next tick comes after 5. Tests call ``dynamodb.cache_clear()``.
     """
-    return new_client()
-
-
-def new_client() -> DynamoDBClient:
-    """Make a client like the process's one; for whoever reads pages that are no connections (``handlers.hub.rows``)."""
     # botocore's own client is what boto3's is, without boto3: that, and what it loads for S3, is half of an import.
     client = Session().create_client(
         "dynamodb",
@@ -211,7 +206,7 @@ class DynamoConnectionStore:
         self._client = client
         self._table = table
         self._page = page
-        read_rows(client)
+        enable_rows(client)
 
     def remember(self, connection: Connection) -> None:
         """Write ``connection`` down in one PutItem."""
@@ -333,8 +328,8 @@ class DynamoConnectionStore:
         }
         if self._page is not None:
             question["PaginationConfig"] = {"PageSize": self._page}
-        for page in self._client.get_paginator("query").paginate(**question):
-            for row in cast("Mapping[str, list[Row]]", page)[PAGE_KEY]:
+        for rows in query_rows(self._client, question):
+            for row in rows:
                 yield _follower(row, stream)
 
     def _bring(self, connection_id: str) -> None:

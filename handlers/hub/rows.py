@@ -8,16 +8,18 @@ a row; botocore is left with what stands beside the rows. Signatures, retries, p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import QueryInputPaginateTypeDef, QueryOutputTypeDef
 
-PAGE_KEY: Final = "Rows"
-"""Under which name the rows of a page are in the answer that the client gives."""
-
+_PAGE_KEY: Final = "Rows"
 _FIRST_ERROR: Final = 300
 
 
@@ -74,20 +76,39 @@ class _Page(msgspec.Struct):
 _PAGE = msgspec.json.Decoder(_Page, strict=False)
 
 
-def read_rows(client: DynamoDBClient) -> None:
-    """
-    Let every Query of ``client`` give its page as a list of ``Row`` under ``PAGE_KEY``, and no ``Items``.
+# Whether the Query under way in this thread is one of ``query_rows``.
+_is_ours: ContextVar[bool] = ContextVar("_is_ours", default=False)
 
-    Saying so again is no error.
-    """
+
+def enable_rows(client: DynamoDBClient) -> None:
+    """Let ``query_rows`` be used on ``client``; not from several threads at once. Saying so again is no error."""
     client.meta.events.register("before-parse.dynamodb.Query", _read, unique_id="tickwire-rows")
+
+
+def query_rows(client: DynamoDBClient, question: QueryInputPaginateTypeDef) -> Iterator[list[Row]]:
+    """
+    Query connections page by page, from any thread.
+
+    Only what is asked for here is read as rows: any other Query of the same client is botocore's, as ever.
+    """
+    pages = iter(client.get_paginator("query").paginate(**question))
+    while (page := _next(pages)) is not None:
+        yield cast("Mapping[str, list[Row]]", page)[_PAGE_KEY]
+
+
+def _next(pages: Iterator[QueryOutputTypeDef]) -> QueryOutputTypeDef | None:
+    before = _is_ours.set(True)
+    try:
+        return next(pages, None)
+    finally:
+        _is_ours.reset(before)
 
 
 def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
     """Read a page; botocore's parser gets the rest of it."""
-    if response_dict["status_code"] >= _FIRST_ERROR:
+    if not _is_ours.get() or response_dict["status_code"] >= _FIRST_ERROR:
         return
     page = _PAGE.decode(response_dict["body"])
-    customized_response_dict[PAGE_KEY] = page.Items
+    customized_response_dict[_PAGE_KEY] = page.Items
     rest = {"LastEvaluatedKey": page.LastEvaluatedKey} if bytes(page.LastEvaluatedKey) else {}
     response_dict["body"] = msgspec.json.encode(rest)

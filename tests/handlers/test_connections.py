@@ -245,6 +245,20 @@ def test_a_call_that_would_fail_again_is_no_outage(error: Exception):
     assert not is_outage(error)
 
 
+def test_any_other_query_of_the_same_client_is_botocores(moto: DynamoDBClient, table: str):
+    store = DynamoConnectionStore(moto, table, shards=1, page=1)
+    for name in ("one", "two"):
+        store.remember(connection(name, market=EVERYTHING))
+    meeting = store.followers("market", 0, now=NOW)
+    first = next(meeting)
+    moto.put_item(TableName=table, Item={"pk": {"S": "OTHER"}, "sk": {"S": "thing"}})
+    others = moto.query(
+        TableName=table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": "OTHER"}}
+    )
+    assert others["Items"] == [{"pk": {"S": "OTHER"}, "sk": {"S": "thing"}}]
+    assert [first.id, *(found.id for found in meeting)] == ["one", "two"]
+
+
 def test_a_table_that_is_not_there_is_named_by_every_read(moto: DynamoDBClient):
     store = DynamoConnectionStore(moto, "elsewhere", shards=4)
     with pytest.raises(ClientError, match="ResourceNotFoundException"):

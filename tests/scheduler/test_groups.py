@@ -78,7 +78,7 @@ def test_groups_and_streams_are_apart(groups):
 
 
 def test_the_store_of_a_deployment_uses_its_table(dynamodb, monkeypatch):
-    monkeypatch.setattr("scheduler.groups.groups_client", lambda: dynamodb)
+    monkeypatch.setattr("scheduler.groups.dynamodb", lambda: dynamodb)
     create_table(dynamodb, "mine")
     assert group_store(SchedulerSettings(table="mine")).take(FIRST, now=NOON)
     item = dynamodb.scan(TableName="mine")["Items"][0]

@@ -241,7 +241,7 @@ async def test_a_group_goes_from_lambdas_event_to_the_gateway(table, environment
 
     connected_at = epoch_ms() - 60_000
     DynamoConnectionStore(table, "tickwire", shards=4).remember(follower("GROUP9cOFvHcCIhw=", at=connected_at))
-    environment.setattr("scheduler.groups.groups_client", lambda: table)
+    environment.setattr("scheduler.groups.dynamodb", lambda: table)
     values = {"BTC": b'{"last":1,"bid":null,"ask":null,"change_pct":null,"ts":1}'}
     async with http_server(gateway) as stage:
         environment.setenv("TICKWIRE_GATEWAY", f"ws://127.0.0.1:{stage}/local")
