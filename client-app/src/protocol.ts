@@ -224,8 +224,8 @@ export interface CompactRest {
   source?: string
   stale?: boolean
   market?: 'open' | 'closed'
-  /** Beside a source: left out if it is none. */
-  proxy?: true
+  /** Beside a source, where one of the instrument's is a proxy. */
+  proxy?: boolean
   ts?: number
 }
 /**
@@ -383,7 +383,7 @@ const isOrigin = shape({
   source: isText,
   stale: isFlag,
   market: isOpenOrClosed,
-  proxy: optional(oneOf([true])),
+  proxy: optional(isFlag),
   ts: optional(isCount),
 })
 const isNothingButTime = shape({

@@ -4,8 +4,8 @@ Market updates as arrays of numbers, for the format ``compact``: about a quarter
 An update is ``[number, last, bid, ask, change_pct, {…}]``. It begins with the instrument's number in the snapshot's
 ``instruments``, counted from 0 over all its parts. Prices are exact, without zeros at the end. A bid or ask of 0 is the
 same as ``last``, because no price is zero; what is missing at the end is null. The object is there when the quote has
-more to say: ``source``, ``stale`` and ``market`` (with ``proxy`` if it is one) when one of them has changed, and ``ts``
-when the source's time is more than a period away from the batch's.
+more to say: ``source``, ``stale`` and ``market`` (with ``proxy`` where it may be one) when one of them has changed, and
+``ts`` when the source's time is more than a period away from the batch's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Quote(msgspec.Struct):
     source: str | None = None
     stale: bool = False
     market: str = "open"
-    proxy: bool = False
+    proxy: bool | None = None
 
 
 _quote = msgspec.json.Decoder(_Quote)
@@ -78,8 +78,8 @@ def _more(quote: _Quote, ts: int) -> dict[str, Any]:
     more: dict[str, Any] = {}
     if quote.source is not None:
         more = {"source": quote.source, "stale": quote.stale, "market": quote.market}
-        if quote.proxy:
-            more["proxy"] = True
+        if quote.proxy is not None:
+            more["proxy"] = quote.proxy
     if abs(ts - quote.ts) > NEAR_MS:
         more["ts"] = quote.ts
     return more

@@ -90,6 +90,7 @@ class Chooser:
         self.instrument = instrument
         self.sources = sources
         self._ranks = {source.provider: rank for rank, source in enumerate(sources)}
+        self._may_be_proxy = any(source.is_proxy for source in sources)
 
     @property
     def primary(self) -> str:
@@ -174,7 +175,7 @@ class Chooser:
             is_backwards = old is not None and old.provider == source.provider and new.ts < old.quote.ts
             if is_backwards and old is not None and not self._has_aged(old, moment.now):
                 return old
-            return Held(replace(new, proxy=source.is_proxy), source.provider)
+            return Held(replace(new, proxy=source.is_proxy if self._may_be_proxy else None), source.provider)
         return old
 
     def _has_aged(self, held: Held, now: int) -> bool:

@@ -32,7 +32,7 @@ class Quote:
     ``last``, ``bid``, ``ask`` and ``change_pct`` (percent over 24 hours) are the source's digits, None where it
     has none. ``ts`` is the source's time and ``answered_at`` ours, when the latest good answer came, both in epoch
     milliseconds. ``market`` is "open" or "closed". A ``proxy`` is the price of something else that goes with it: a
-    token of gold for gold.
+    token of gold for gold; None where no source of the instrument is one.
     """
 
     symbol: str
@@ -45,10 +45,10 @@ class Quote:
     answered_at: int
     stale: bool = False
     market: str = "open"
-    proxy: bool = False
+    proxy: bool | None = None
 
     @property
-    def origin(self) -> tuple[str, bool, str, bool]:
+    def origin(self) -> tuple[str, bool, str, bool | None]:
         """What goes to clients only in full, or when it has changed."""
         return self.source, self.stale, self.market, self.proxy
 
@@ -79,7 +79,7 @@ class _Wire(msgspec.Struct):
     source: str
     stale: bool
     market: str
-    proxy: bool = False
+    proxy: bool | None = None
 
 
 _decoder = msgspec.json.Decoder(_Wire)
@@ -124,7 +124,8 @@ def encode(quote: Quote, *, full: bool) -> bytes:
     """
     Write the wire's ``data`` of a quote.
 
-    ``source``, ``stale`` and ``market`` only when ``full``, and ``proxy`` only then if it is one.
+    ``source``, ``stale`` and ``market`` only when ``full``, and ``proxy`` only then, where a source may be one. That it
+    is none is said too: whoever lays an update over what was known would else take it for one for ever.
     """
     text = (
         f'{{"last":{quote.last or "null"},"bid":{quote.bid or "null"},"ask":{quote.ask or "null"},'
@@ -133,8 +134,9 @@ def encode(quote: Quote, *, full: bool) -> bytes:
     if not full:
         return f"{text}}}".encode()
     source, market = msgspec.json.encode(quote.source).decode(), msgspec.json.encode(quote.market).decode()
-    proxy = ',"proxy":true' if quote.proxy else ""
-    return f'{text},"source":{source},"stale":{"true" if quote.stale else "false"},"market":{market}{proxy}}}'.encode()
+    stale = "true" if quote.stale else "false"
+    proxy = {None: "", False: ',"proxy":false', True: ',"proxy":true'}[quote.proxy]
+    return f'{text},"source":{source},"stale":{stale},"market":{market}{proxy}}}'.encode()
 
 
 def decode(symbol: str, written: bytes, *, answered_at: int) -> Quote:

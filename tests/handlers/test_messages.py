@@ -113,6 +113,10 @@ ETH = (
     b'"source":"binance","stale":true,"market":"open"}'
 )
 GOLD_CHANGED = b'{"last":4274.299805,"bid":null,"ask":null,"change_pct":null,"ts":1795000029000}'
+GOLD_ITSELF = (
+    b'{"last":4100.5,"bid":null,"ask":null,"change_pct":null,"ts":1795000049412,'
+    b'"source":"gold-api","stale":false,"market":"open","proxy":false}'
+)
 MARKET = Snapshot(
     stream="market", seq=359_000_006, ts=1_795_000_030_291, data={"ETH": ETH, "BTC": BTC, "SOL": b"{}"}, state=b""
 )
@@ -193,6 +197,7 @@ COMPOSED: Mapping[str, Callable[[], list[bytes]]] = {
     ),
     "market-batch-the-first": lambda: market_batch(359_000_006, None, 1_795_000_030_291),
     "market-batch-gone-stale": lambda: market_batch(359_000_009, 359_000_008, 1_795_000_045_290, ETH=ETH),
+    "market-batch-proxy-no-more": lambda: market_batch(359_000_010, 359_000_009, 1_795_000_050_290, XAU=GOLD_ITSELF),
     "market-batch-in-parts": lambda: market_batch(
         359_000_012, 359_000_011, 1_795_000_060_290, ETH=b'{"x":"' + b"x" * 29_900 + b'"}', BTC=BTC_CHANGED
     )[1:],
@@ -204,6 +209,9 @@ COMPOSED: Mapping[str, Callable[[], list[bytes]]] = {
     ),
     "market-compact-gone-stale": lambda: compact_batch(
         359_000_009, 359_000_008, 1_795_000_045_290, {"ETH", "BTC"}, ETH=ETH
+    ),
+    "market-compact-proxy-no-more": lambda: compact_batch(
+        359_000_010, 359_000_009, 1_795_000_050_290, {"ETH", "XAU"}, XAU=GOLD_ITSELF
     ),
     "market-compact-one-price-alone": lambda: compact_batch(
         359_000_006, None, 1_795_000_030_291, {"XAU"}, XAU=GOLD_CHANGED

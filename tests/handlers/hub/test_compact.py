@@ -65,6 +65,12 @@ def test_an_origin_that_changed_is_said_in_whole():
     assert "proxy" not in said(quote())
 
 
+def test_what_is_a_proxy_no_more_says_so():
+    one = quote(source="gold-api", proxy=False)
+    assert said(one) == meant(one)
+    assert said(one)["proxy"] is False
+
+
 @pytest.mark.parametrize(("away", "told"), [(0, False), (5_000, False), (-5_000, False), (5_001, True), (-5_001, True)])
 def test_a_time_is_said_when_it_is_a_period_away_from_the_batch(away, told):
     written = compact.values(quotes.encode(quote(ts=NOON), full=False), ts=NOON + away)

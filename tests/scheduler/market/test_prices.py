@@ -323,6 +323,16 @@ async def test_a_proxy_is_marked_on_the_wire():
     assert (world.value("XAU")["source"], world.value("XAU")["proxy"]) == ("kraken", "true")
 
 
+async def test_whoever_lays_updates_over_what_was_known_learns_that_a_quote_is_a_proxy_no_more():
+    world = World([GOLD], saying("gold-api", "4274", "XAU"), saying("kraken", "4280", "XAU"))
+    good, world.providers["gold-api"].answers = world.providers["gold-api"].answers, [shut("gold-api")]
+    known = msgspec.json.decode((await world.tick()).updates["XAU"])
+    assert known["proxy"] is True
+    world.providers["gold-api"].answers = good
+    known |= msgspec.json.decode((await world.tick()).updates["XAU"])
+    assert (known["source"], known["proxy"]) == ("gold-api", False)
+
+
 async def test_the_same_trouble_of_several_calls_is_told_once():
     fault = Unreachable("gold-api", "timed out")
     composition = await World([GOLD], ScriptedProvider(Answer(faults=[fault, fault]), name="gold-api")).tick()

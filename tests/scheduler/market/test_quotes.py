@@ -24,16 +24,18 @@ def test_a_full_quote_says_where_it_comes_from():
     assert (read["source"], read["stale"], read["market"]) == ("simulated", True, "closed")
 
 
-def test_only_a_proxy_says_that_it_is_one():
+def test_only_what_may_be_a_proxy_says_whether_it_is_one():
     assert b"proxy" not in quotes.encode(quote(), full=True)
-    assert msgspec.json.decode(quotes.encode(quote(proxy=True), full=True))["proxy"] is True
-    assert b"proxy" not in quotes.encode(quote(proxy=True), full=False)
+    for is_proxy in (True, False):
+        assert msgspec.json.decode(quotes.encode(quote(proxy=is_proxy), full=True))["proxy"] is is_proxy
+        assert b"proxy" not in quotes.encode(quote(proxy=is_proxy), full=False)
 
 
 def test_a_full_quote_is_read_back_as_it_was_written():
     for written in (
         quote(),
         quote(last=None, bid="0.00000001", stale=True, market="closed", source="replay", proxy=True),
+        quote(proxy=False),
     ):
         assert quotes.decode("BTC", quotes.encode(written, full=True), answered_at=NOON) == written
 
