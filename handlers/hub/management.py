@@ -188,7 +188,7 @@ class ManagementApi:
         answer = await self._call("GET", connection_id)
         try:
             view = _VIEW.decode(answer.body)
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # msgspec's errors are, and that of bytes that are no UTF-8
             raise GatewayUnavailable(connection_id, f"no view of a connection: {error}") from error
         return ConnectionView(
             _epoch_ms(view.connected_at),

@@ -88,7 +88,7 @@ class Binance(BinanceHost):
         """
         try:
             rows = _rows.decode(response.content)
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # msgspec's errors are, and that of bytes that are no UTF-8
             raise MalformedAnswer(self.name, f"no JSON array: {error}") from error
         source = self._source(response)
         answered_at = self._now()

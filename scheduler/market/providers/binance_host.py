@@ -67,7 +67,7 @@ class BinanceHost(Host):
             return response
         try:
             said = _error.decode(response.content)
-        except msgspec.DecodeError:
+        except ValueError:  # msgspec's errors are, and that of bytes that are no UTF-8
             said = _Error(0)
         if response.status_code == HTTPStatus.BAD_REQUEST and said.code in _BAD_SYMBOL:
             raise BadSymbol(f"{said.code} {said.msg}")

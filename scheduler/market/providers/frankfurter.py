@@ -86,7 +86,7 @@ class Frankfurter(Host):
             raise MalformedAnswer(self.name, f"unexpected answer {self._reason(response)}")
         try:
             rows = _rates.decode(response.content)
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # msgspec's errors are, and that of bytes that are no UTF-8
             raise MalformedAnswer(self.name, f"no rates: {error}") from error
         worth = {row.quote: row.rate for row in rows if row.base == BASE and row.rate > 0} | {BASE: Decimal(1)}
         rates = {

@@ -230,7 +230,7 @@ class Host:
             return "200"
         try:
             body = msgspec.json.decode(response.content, type=dict[str, Any])
-        except msgspec.DecodeError:
+        except ValueError:  # msgspec's errors are, and that of bytes that are no UTF-8
             body = {}
         told = next((body[member] for member in ("msg", "message", "error") if body.get(member)), "")
         return f"{response.status_code} {str(told)[:_REASON]}".rstrip()

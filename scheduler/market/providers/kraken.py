@@ -107,7 +107,7 @@ class Kraken(KrakenHost):
         except ProviderFault as fault:
             faults.append(fault)
             return
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # msgspec's errors are, and that of bytes that are no UTF-8
             faults.append(MalformedAnswer(self.name, f"no pairs: {error}"))
             return
         source, now = self._source(response), self._now()

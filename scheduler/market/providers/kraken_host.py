@@ -69,7 +69,7 @@ class KrakenHost(Host):
             raise MalformedAnswer(self.name, f"unexpected answer {self._reason(response)}")
         try:
             answer = _answer.decode(response.content)
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # msgspec's errors are, and that of bytes that are no UTF-8
             raise MalformedAnswer(self.name, f"no answer of Kraken's: {error}") from error
         errors = [error for error in answer.error if not error.startswith("W")]
         if errors:
@@ -105,7 +105,7 @@ class KrakenHost(Host):
             result, _ = await self._ask("AssetPairs")
             try:
                 self._listed = {pair.altname: (name, pair) for name, pair in _pairs.decode(result).items()}
-            except msgspec.DecodeError as error:
+            except ValueError as error:  # msgspec's errors are, and that of bytes that are no UTF-8
                 raise MalformedAnswer(self.name, f"the list of pairs cannot be read: {error}") from error
             self._listed_at = now
 

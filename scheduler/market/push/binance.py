@@ -125,7 +125,7 @@ class BinanceListener:
                 self._ticked[name] = ticker, now
             elif "serverShutdown" in {envelope.e, _event.decode(envelope.data).e}:
                 self.is_leaving = True
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # msgspec's errors are, and that of bytes that are no UTF-8
             raise MalformedAnswer("binance", f"its socket said what cannot be read: {error}") from error
 
     def quote(self, instrument: Instrument, *, source: str) -> Quote | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 FAREWELL_S: Final = 0.3
 """How long a closing connection waits for the provider's own close frame, in seconds: a stopping process has 0.7."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class Patience(NamedTuple):
@@ -110,6 +114,9 @@ class Connection:
             self.fault = self._unreachable(f"cannot be had: {type(trouble).__name__}: {trouble}".rstrip(": "))
         except EOFError as trouble:
             self.fault = self._unreachable(f"broke off: {trouble}")
+        except Exception as bug:  # whoever keeps this waits for its end, and would for ever
+            logger.exception("the socket to %s met a bug", self._name)
+            self.fault = self._unreachable(f"met a bug: {bug!r}")
         finally:
             self._tell()
 

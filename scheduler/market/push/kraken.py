@@ -129,7 +129,7 @@ class KrakenListener:
                 self._rows |= {row.symbol: (row, now) for row in _rows.decode(message.data)}
             elif message.channel == "status":
                 self._is_online = all(one.system == "online" for one in _statuses.decode(message.data))
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # msgspec's errors are, and that of bytes that are no UTF-8
             raise MalformedAnswer("kraken", f"its socket said what cannot be read: {error}") from error
         if message.method == "subscribe" and not message.success:
             refused = f"{message.symbol} on its socket: {message.error}"[:200]

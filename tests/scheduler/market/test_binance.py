@@ -278,6 +278,7 @@ async def test_weight_that_leaves_a_reserve_or_is_not_told_stops_nothing(provide
         (httpx.Response(200, text=""), MalformedAnswer),
         (httpx.Response(200, json={"symbol": "BTCUSDT"}), MalformedAnswer),
         (httpx.Response(200, content=b"\xff\xfe"), MalformedAnswer),
+        (httpx.Response(400, content=b'{"code":-1121,"msg":"\xff"}'), MalformedAnswer),
         (httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip")), Unreachable),
     ],
     ids=lambda value: f"{value.status_code}" if isinstance(value, httpx.Response) else value.__name__,

@@ -188,6 +188,8 @@ async def test_nothing_is_asked_for_a_minute_after_too_many_calls(provider, exch
         (httpx.Response(200, text="<html>maintenance</html>"), MalformedAnswer),
         (httpx.Response(200, text='{"error":[],"result":{"ZEUR'), MalformedAnswer),
         (httpx.Response(200, json={"error": []}), MalformedAnswer),
+        (httpx.Response(200, content=b'{"error":["\xff"]}'), MalformedAnswer),
+        (httpx.Response(404, content=b'{"error":"\xff"}'), MalformedAnswer),
         (httpx.Response(200, json={"error": [], "result": []}), MalformedAnswer),
     ],
     ids=lambda value: f"{value.status_code}" if isinstance(value, httpx.Response) else value.__name__,

@@ -82,7 +82,9 @@ def test_an_empty_side_is_none_and_what_is_no_price_is_a_fault():
     assert one.quote(BITCOIN, source="binance").bid == "91776.00000000"
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b'{"stream":"btcusdt@ticker","da', b"[]", b"<html>", b'"text"'])
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b'{"stream":"btcusdt@ticker","da', b"[]", b"<html>", b'"text"', b'{"e":"\xff"}']
+)
 def test_what_is_no_message_is_a_fault_of_the_connection(text):
     with pytest.raises(MalformedAnswer):
         listener().hear(text, now=NOON)

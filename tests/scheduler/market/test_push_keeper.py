@@ -16,7 +16,7 @@ from scheduler.clock import epoch_ms
 from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, Unreachable
 from scheduler.market.breaker import Breaker
 from scheduler.market.push import connection
-from scheduler.market.push.binance import BinanceListening
+from scheduler.market.push.binance import BinanceListener, BinanceListening
 from scheduler.market.push.connection import Patience
 from scheduler.market.push.keeper import CONNECTIONS_AT_ONCE, Keeper
 from tests.scheduler.fakes import BITCOIN, ETHER, pushed_ticker
@@ -180,6 +180,19 @@ async def test_a_malformed_message_ends_the_socket():
     async with listening(Host(mumbling, saying("2.00"))) as keeper:
         await until(lambda: last(keeper) == "2.00")
         assert [type(fault) for fault in keeper.take_faults()] == [MalformedAnswer]
+
+
+async def test_a_bug_in_reading_ends_the_socket_and_no_more(monkeypatch, caplog):
+    def fail(self, frame, *, now):
+        monkeypatch.undo()
+        raise KeyError("btcusdt")
+
+    monkeypatch.setattr(BinanceListener, "hear", fail)
+    async with listening(Host(saying("1.00"), saying("2.00"))) as keeper:
+        await until(lambda: last(keeper) == "2.00")
+        (fault,) = keeper.take_faults()
+        assert "met a bug: KeyError('btcusdt')" in str(fault)
+    assert "Traceback" in caplog.text
 
 
 async def test_an_announced_shutdown_moves_over_before_the_end():

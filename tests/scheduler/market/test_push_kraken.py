@@ -134,7 +134,10 @@ async def test_heartbeats_pongs_and_acknowledgements_are_no_news():
     assert (one.is_heard, one.take_faults()) == (False, [])
 
 
-@pytest.mark.parametrize("text", [b"", b"[1]", b'{"channel":"ticker","data":[{', b'{"channel":"ticker","data":[{}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[1]", b'{"channel":"ticker","data":[{', b'{"channel":"ticker","data":[{}]}', b'{"channel":"\xff"}'],
+)
 async def test_what_is_none_of_its_messages_is_a_fault_of_the_connection(text):
     one = await listener(EURO)
     with pytest.raises(MalformedAnswer):
