@@ -65,8 +65,9 @@ async def deliver(
     try:
         telling = await asyncio.to_thread(unpack, assignment.told, ports.snapshots)
         if telling is None:
-            # The snapshot is a later tick's already, which says all of this again.
-            await asyncio.to_thread(groups.finish, turn, Tally(), now=now())
+            # The snapshot is a later tick's already. Who was not told meets a gap there, and asks for all of it.
+            logger.warning("tick %d of %s is past: group %d was not told", turn.seq, turn.stream, turn.group)
+            await asyncio.to_thread(groups.finish, turn, Tally(unread=len(assignment.shards)), now=now())
             return None
         posting = asyncio.create_task(
             broadcast(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from handlers.hub.settings import HubSettings
 
-KEPT_FOR_S = 86_400
+KEPT_FOR_S: Final = 86_400
 """How long a group's item outlives its last change, in seconds: a smaller number of groups leaves some behind."""
 
 
@@ -63,7 +63,7 @@ class GroupStore(Protocol):
 
     def take(self, turn: Turn, *, now: int) -> bool:
         """
-        Take a turn; False when this one, a later attempt or a later tick was taken already.
+        Take a turn; False when this one, a later attempt or a later tick was taken, or this tick done, already.
 
         So an event that Lambda delivers twice is served once. ``now`` is epoch milliseconds.
         """
@@ -99,7 +99,8 @@ class DynamoGroupStore:
         return self._update(
             turn,
             "SET #seq = :seq, #attempt = :attempt, #alive_at = :alive_at, #expires_at = :expires_at REMOVE #tally",
-            "attribute_not_exists(#seq) OR #seq < :seq OR (#seq = :seq AND #attempt < :attempt)",
+            "attribute_not_exists(#seq) OR #seq < :seq"
+            " OR (#seq = :seq AND #attempt < :attempt AND attribute_not_exists(#tally))",
             alive_at={"N": str(now)},
             expires_at={"N": str(now // 1000 + KEPT_FOR_S)},
             tally=None,
@@ -149,7 +150,7 @@ class DynamoGroupStore:
         return True
 
 
-_IS_MINE = "#seq = :seq AND #attempt = :attempt"
+_IS_MINE: Final = "#seq = :seq AND #attempt = :attempt"
 
 
 def _standing(stream: str, item: Mapping[str, AttributeValueTypeDef]) -> Standing:

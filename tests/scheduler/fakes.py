@@ -83,6 +83,8 @@ class InMemoryGroupStore:
         before = self.kept.get((turn.stream, turn.group))
         if before and (before.turn.seq, before.turn.attempt) >= (turn.seq, turn.attempt):
             return False
+        if before and before.turn.seq == turn.seq and before.tally is not None:
+            return False
         self.kept[turn.stream, turn.group] = Standing(turn, now)
         return True
 

@@ -228,10 +228,11 @@ def test_an_event_whose_time_is_over_is_not_served():
     assert functions.gateway.posts == []
 
 
-def test_what_was_by_reference_to_a_snapshot_that_is_past_is_done():
+def test_what_was_by_reference_to_a_snapshot_that_is_past_is_done_and_its_shards_unread(caplog):
     functions = Functions()
     assert serve(functions, assignment(told=pack(TELLING, limit=10))) == [None]
-    assert functions.groups.standings("market")[0].tally == Tally()
+    assert functions.groups.standings("market")[0].tally == Tally(unread=8)
+    assert "is past: group 0 was not told" in caplog.text
 
 
 def test_who_was_taken_over_stops_posting():

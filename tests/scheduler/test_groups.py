@@ -50,6 +50,14 @@ def test_a_later_attempt_takes_over_and_an_earlier_one_comes_too_late(groups):
     assert groups.standings("market") == {2: Standing(SECOND, NOON + 5)}
 
 
+def test_what_is_done_is_not_done_again_by_a_later_attempt(groups):
+    groups.take(FIRST, now=NOON)
+    groups.finish(FIRST, DONE, now=NOON + 1)
+    assert not groups.take(SECOND, now=NOON + 2)
+    assert groups.standings("market") == {2: Standing(FIRST, NOON + 1, DONE)}
+    assert groups.take(NEXT, now=NOON + 3)
+
+
 def test_a_later_tick_begins_anew(groups):
     groups.take(SECOND, now=NOON)
     groups.finish(SECOND, DONE, now=NOON + 1)
