@@ -8,13 +8,14 @@ a row; botocore is left with what stands beside the rows. Signatures, retries, p
 
 from __future__ import annotations
 
+import logging
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import QueryInputPaginateTypeDef, QueryOutputTypeDef
@@ -67,13 +68,27 @@ class Row(msgspec.Struct):
     binary: SubscriptionRow | None = None
 
 
-class _Page(msgspec.Struct):
-    Items: list[Row]
+class _Rest(msgspec.Struct):
+    """What stands beside the rows."""
+
     LastEvaluatedKey: msgspec.Raw = msgspec.Raw()  # empty on the last page
+
+
+class _Page(_Rest):
+    Items: list[Row] = []
+
+
+class _RawPage(_Rest):
+    """A page with a row that cannot be read."""
+
+    Items: list[msgspec.Raw] = []
 
 
 # DynamoDB writes numbers as strings, which strict reading would not take for numbers.
 _PAGE = msgspec.json.Decoder(_Page, strict=False)
+_ROW = msgspec.json.Decoder(Row, strict=False)
+
+logger = logging.getLogger(__name__)
 
 
 # Whether the Query under way in this thread is one of ``query_rows``.
@@ -108,7 +123,25 @@ def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any
     """Read a page; botocore's parser gets the rest of it."""
     if not _is_ours.get() or response_dict["status_code"] >= _FIRST_ERROR:
         return
-    page = _PAGE.decode(response_dict["body"])
-    customized_response_dict[_PAGE_KEY] = page.Items
+    page: _Page | _RawPage
+    try:
+        page = _PAGE.decode(response_dict["body"])
+        customized_response_dict[_PAGE_KEY] = page.Items
+    except msgspec.ValidationError:
+        page = msgspec.json.decode(response_dict["body"], type=_RawPage)
+        customized_response_dict[_PAGE_KEY] = _readable(page.Items)
     rest = {"LastEvaluatedKey": page.LastEvaluatedKey} if bytes(page.LastEvaluatedKey) else {}
     response_dict["body"] = msgspec.json.encode(rest)
+
+
+def _readable(rows: Iterable[msgspec.Raw]) -> list[Row]:
+    """Pass over rows that another version has written otherwise: they are nobody else's trouble."""
+    read, errors = [], []
+    for row in rows:
+        try:
+            read.append(_ROW.decode(row))
+        except msgspec.ValidationError as error:
+            errors.append(error)
+    if errors:
+        logger.error("%d connections of a page cannot be read: %s", len(errors), errors[0])
+    return read

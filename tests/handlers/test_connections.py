@@ -259,6 +259,18 @@ def test_any_other_query_of_the_same_client_is_botocores(moto: DynamoDBClient, t
     assert [first.id, *(found.id for found in meeting)] == ["one", "two"]
 
 
+def test_a_row_that_cannot_be_read_is_nobody_elses_trouble(
+    moto: DynamoDBClient, table: str, caplog: pytest.LogCaptureFixture
+):
+    store = DynamoConnectionStore(moto, table, shards=1)
+    for name in ("one", "two", "three"):
+        store.remember(connection(name, market=EVERYTHING))
+    odd = {"pk": {"S": "SHARD#0"}, "sk": {"S": "two"}, "market": {"S": "all"}, "expires_at": {"N": str(EXPIRES)}}
+    moto.put_item(TableName=table, Item=odd)
+    assert {found.id for found in store.followers("market", 0, now=NOW)} == {"one", "three"}
+    assert "1 connections of a page cannot be read" in caplog.text
+
+
 def test_a_table_that_is_not_there_is_named_by_every_read(moto: DynamoDBClient):
     store = DynamoConnectionStore(moto, "elsewhere", shards=4)
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
