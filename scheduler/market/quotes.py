@@ -18,7 +18,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+# An exponent of three digits is no price's either, and would be written out in thousands of zeros.
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
 _ZERO = re.compile(r"-?0(?:\.0+)?(?:[eE][+-]?[0-9]+)?")
 # Longer than any price or percentage: whoever sends more digits than this sends something else.
 _MOST_DIGITS = 40
@@ -90,7 +91,7 @@ def number(text: str) -> str:
     Return ``text`` if it can stand as a JSON number as it is.
 
     Raises:
-        ValueError: It cannot ("NaN", "", "+1", "1,000"), or has more than 40 characters.
+        ValueError: It cannot ("NaN", "", "+1", "1,000"), or has more than 40 characters or an exponent of three digits.
     """
     if len(text) > _MOST_DIGITS or not _JSON_NUMBER.fullmatch(text):
         raise ValueError(f"not a number: {text[:_MOST_DIGITS]!r}")

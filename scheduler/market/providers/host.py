@@ -57,9 +57,9 @@ def read_retry_after(text: str, otherwise_ms: int, *, now: int) -> int:
 
     The header has seconds or a date, because the edge before a provider may send either.
     """
-    if text.isdecimal():
-        return now + min(1000 * int(text), LONGEST_MS)
     try:
+        if text.isdecimal():
+            return now + min(1000 * int(text), LONGEST_MS)
         at = parsedate_to_datetime(text)
     except ValueError:
         return now + otherwise_ms

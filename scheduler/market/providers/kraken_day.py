@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -94,5 +94,8 @@ class DayAgo:
         if quote.last is None or not place or at - series[place - 1][0] > GAP_S:
             return quote
         before = Decimal(series[place - 1][1])
-        change = ((Decimal(quote.last) - before) / before * 100).quantize(_THOUSANDTHS)
+        try:
+            change = ((Decimal(quote.last) - before) / before * 100).quantize(_THOUSANDTHS)
+        except InvalidOperation:  # more digits than Decimal computes with: one of the two prices is none
+            return quote
         return replace(quote, change_pct=format(change, "f"))

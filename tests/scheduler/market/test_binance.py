@@ -202,6 +202,7 @@ async def test_nothing_is_asked_when_no_symbol_is_known(provider_of):
         (429, {"Retry-After": "7"}, RateLimited, 7_000),
         (429, {}, RateLimited, 60_000),
         (429, {"Retry-After": "soon"}, RateLimited, 60_000),
+        (429, {"Retry-After": "9" * 5_000}, RateLimited, 60_000),
         (429, {"Retry-After": "Thu, 06 Mar 2025 02:00:30 GMT"}, RateLimited, 30_000),
         (418, {"Retry-After": "259200"}, RateLimited, 259_200_000),
         (418, {}, RateLimited, 3_600_000),

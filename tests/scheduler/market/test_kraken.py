@@ -253,6 +253,15 @@ async def test_few_pairs_a_tick_are_asked_about_so_that_the_pace_is_kept(provide
     assert exchange.methods() == ["AssetPairs", *["Ticker", "OHLC", "OHLC", "OHLC"] * 2, "Ticker"]
 
 
+async def test_a_change_beyond_all_digits_is_not_known_and_the_quote_holds(provider, exchange, clock):
+    rows = [[NOON // 1000 - 86_400, "1e-40", "1", "1", "1", "1", "1", 1]]
+    exchange.instead["OHLC"] = {"error": [], "result": {"ZEURZUSD": rows, "last": 0}}
+    await provider.fetch([EURO], within=1)
+    clock.at += 5_000
+    euro = (await provider.fetch([EURO], within=1)).quotes["EURUSD"]
+    assert (euro.last, euro.change_pct) == ("1.150375", None)
+
+
 async def test_a_day_ago_that_has_no_candle_is_not_known(provider, exchange, clock):
     hour_later = [[NOON // 1000 - 86_400 + 3_601 * 2, "1.1", "1", "1", "1", "1", "1", 1]]
     hours_before = [[NOON // 1000 - 86_400 - 3_606, "1.1", "1", "1", "1", "1", "1", 1]]
