@@ -15,7 +15,7 @@ from botocore.exceptions import ConnectionError as BotocoreConnectionError
 from botocore.session import Session
 
 from handlers.hub.protocol import DEFAULT_FORMAT, STREAMS
-from handlers.hub.rows import enable_rows, query_rows
+from handlers.hub.rows import enable_rows, pages_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -328,7 +328,7 @@ class DynamoConnectionStore:
         }
         if self._page is not None:
             question["PaginationConfig"] = {"PageSize": self._page}
-        for rows in query_rows(self._client, question):
+        for rows in pages_of_rows(self._client.get_paginator("query").paginate(**question)):
             for row in rows:
                 yield _follower(row, stream)
 

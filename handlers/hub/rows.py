@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import QueryInputPaginateTypeDef, QueryOutputTypeDef
+    from mypy_boto3_dynamodb.type_defs import QueryOutputTypeDef
 
 _PAGE_KEY: Final = "Rows"
 _FIRST_ERROR: Final = 300
@@ -91,22 +91,22 @@ _ROW = msgspec.json.Decoder(Row, strict=False)
 logger = logging.getLogger(__name__)
 
 
-# Whether the Query under way in this thread is one of ``query_rows``.
+# Whether the Query under way in this thread is one of ``pages_of_rows``.
 _is_ours: ContextVar[bool] = ContextVar("_is_ours", default=False)
 
 
 def enable_rows(client: DynamoDBClient) -> None:
-    """Let ``query_rows`` be used on ``client``; not from several threads at once. Saying so again is no error."""
+    """Let ``pages_of_rows`` be used on ``client``; not from several threads at once. Saying so again is no error."""
     client.meta.events.register("before-parse.dynamodb.Query", _read, unique_id="tickwire-rows")
 
 
-def query_rows(client: DynamoDBClient, question: QueryInputPaginateTypeDef) -> Iterator[list[Row]]:
+def pages_of_rows(asking: Iterable[QueryOutputTypeDef]) -> Iterator[list[Row]]:
     """
-    Query connections page by page, from any thread.
+    Give the pages of a paginator that queries connections, from any thread.
 
     Only what is asked for here is read as rows: any other Query of the same client is botocore's, as ever.
     """
-    pages = iter(client.get_paginator("query").paginate(**question))
+    pages = iter(asking)
     while (page := _next(pages)) is not None:
         yield cast("Mapping[str, list[Row]]", page)[_PAGE_KEY]
 
