@@ -168,7 +168,8 @@ class Tables:
 
     def _run_at_once(self, service: str, operation: str, body: bytes) -> bytes:
         """Run a call with what is loaded; raises Unusual where moto is needed and not there yet."""
-        if self._backend is not None:
+        # Between the thread's end and ``_ready`` moto is there, and knows of no table yet.
+        if self._backend is not None and not self._waiting:
             return self._backend.run(service, operation, body)
         if service != SERVICE or operation not in HOT:
             raise Unusual

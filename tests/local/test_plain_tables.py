@@ -149,3 +149,14 @@ async def test_a_table_of_a_name_that_is_taken_is_refused() -> None:
     tables.create(Table("Again", "things", TABLE))
     with pytest.raises(TableRefused, match="Table already exists: things"):
         await tables.settle()
+
+
+async def test_between_the_load_of_moto_and_its_hearing_of_the_tables_they_are_there(tables: Tables) -> None:
+    call(tables, "PutItem", TableName="things", Item=key("1"))
+    tables._import()  # what the thread does, which has ended before anybody has waited for it
+    status, _, body = await tables.serve(
+        "DynamoDB_20120810.GetItem", json.dumps({"TableName": "things", "Key": key("1")}).encode()
+    )
+    assert (status, json.loads(body)) == (200, {"Item": key("1")})
+    status, _, body = await tables.serve("DynamoDB_20120810.DescribeTable", b'{"TableName":"things"}')
+    assert (status, json.loads(body)["Table"]["ItemCount"]) == (200, 1)
