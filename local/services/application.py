@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 from xml.sax.saxutils import escape
@@ -16,6 +15,7 @@ from local.management import read_body
 from local.services.catalogue import SERVICES, hosts, service_of, signing
 from local.services.moto import Answered, MotoServices
 from local.services.resources import action_of, arn_of, read_call
+from local.services.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -90,7 +90,7 @@ class Services:
         path = f"{raw}?{query}" if query else raw
         operation, members = read_call(headers, query, body)
         if not operation:
-            found = await asyncio.to_thread(self._moto.operation, service, method, path, headers, body)
+            found = await in_thread(self._moto.operation, service, method, path, headers, body)
             operation = found or "*"
         is_unsigned = signed_for(scope["query_string"], [*scope["headers"]]) is None
         if not ((known.is_public and is_unsigned) or (service, operation) in _FREE):
@@ -101,7 +101,7 @@ class Services:
                 )
             except AccessFault as fault:
                 return _refusal(service, fault, in_json="x-amz-target" in headers)
-        return await asyncio.to_thread(self._moto.answer, service, method, path, headers, body)
+        return await in_thread(self._moto.answer, service, method, path, headers, body)
 
     def _bucket(self, headers: Mapping[str, str]) -> str:
         """Give the bucket that stands in the host of a request of S3, if one does."""
