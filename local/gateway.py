@@ -344,6 +344,15 @@ class Gateway:
             return []
         return self._without_answer(waiting, fault, payload)
 
+    def fallen(self, connection_id: str, now: float) -> list[Effect]:
+        """Take that a rule failed which should not have: the client hears of it as of any failure."""
+        connection = self._connections.get(connection_id)
+        if connection is None:
+            return []
+        if connection.upgrade is not None:
+            return self._refuse(connection_id, SERVER_ERROR)
+        return [self._error_frame(connection_id, answers.SERVER_ERROR, self._ids.request(now))]
+
     def _without_answer(self, waiting: Call, fault: Fault, payload: bytes, said: str = "") -> list[Effect]:
         if waiting.kind == "authorize":
             refusal = self._admission.fault(payload) if fault == "error" else SERVER_ERROR

@@ -53,7 +53,7 @@ class Sockets:
         await receive()
         protocol = cast("SocketProtocol", (scope["extensions"] or {})["tickwire.socket"]["protocol"])
         connection_id, effects = self.gateway.opened(_handshake(scope), now())
-        protocol.heard = lambda message: self._perform(self.gateway.received(connection_id, message, now()))
+        protocol.heard = partial(self._heard, connection_id)
         if self.gateway.choices.ping_resets_idle:
             protocol.pinged = lambda: self.gateway.pinged(connection_id, now())
         outcome: asyncio.Future[Accept | Refuse] = asyncio.get_running_loop().create_future()
@@ -71,6 +71,13 @@ class Sockets:
             del self._protocols[connection_id]
             # Whatever ended the conversation, the gateway hears of it; a second report has no effect.
             self._perform(self.gateway.closed(connection_id, 1006, "", now()))
+
+    def _heard(self, connection_id: str, message: str | bytes) -> None:
+        try:
+            effects = self.gateway.received(connection_id, message, now())
+        except Exception:  # noqa: BLE001 # see _fallen
+            effects = self._fallen(connection_id)
+        self._perform(effects)
 
     async def _read(self, connection_id: str, receive: Receive) -> None:
         while True:
@@ -137,16 +144,20 @@ class Sockets:
                 lambda: self._perform(self.gateway.failed(effect.invocation, "missing", now()))
             )
         else:
-            answer.add_done_callback(partial(self._returned, effect.invocation))
+            answer.add_done_callback(partial(self._returned, effect))
 
-    def _returned(self, invocation: int, answer: asyncio.Future[Result]) -> None:
+    def _returned(self, effect: Invoke, answer: asyncio.Future[Result]) -> None:
         if answer.cancelled():
             return
         result = answer.result()
-        if result.error is not None:
-            self._perform(self.gateway.failed(invocation, "error", now(), result.payload))
-        else:
-            self._perform(self.gateway.answered(invocation, result.payload, now()))
+        try:
+            if result.error is not None:
+                effects = self.gateway.failed(effect.invocation, "error", now(), result.payload)
+            else:
+                effects = self.gateway.answered(effect.invocation, result.payload, now())
+        except Exception:  # noqa: BLE001 # see _fallen
+            effects = self._fallen(effect.connection_id)
+        self._perform(effects)
 
     async def _fetch(self, effect: Fetch) -> None:
         try:
@@ -154,8 +165,17 @@ class Sockets:
         except BackendUnreachable as error:
             _log.warning("route %s: %s", effect.route_key, error)
             self._perform(self.gateway.failed(effect.invocation, "error", now()))
-        else:
-            self._perform(self.gateway.fetched(effect.invocation, status, body, now()))
+            return
+        try:
+            effects = self.gateway.fetched(effect.invocation, status, body, now())
+        except Exception:  # noqa: BLE001 # see _fallen
+            effects = self._fallen(effect.connection_id)
+        self._perform(effects)
+
+    def _fallen(self, connection_id: str) -> list[Effect]:
+        """Log the fault of a rule that is being handled, and return what its client hears: nobody waits for ever."""
+        _log.exception("%s: a rule of the gateway itself failed", self.gateway.api.name)
+        return self.gateway.fallen(connection_id, now())
 
     def _set_timer(self) -> None:
         at = self.gateway.next_alarm()
@@ -168,7 +188,13 @@ class Sockets:
 
     def _wake(self) -> None:
         self._timer, self._timer_at = None, float("inf")
-        self._perform(self.gateway.woken(now()))
+        try:
+            effects = self.gateway.woken(now())
+        except Exception:  # noqa: BLE001 # logged, as in _fallen
+            # One connection's fault; the next alarms belong to others.
+            _log.exception("%s: a rule of the gateway itself failed", self.gateway.api.name)
+            effects = []
+        self._perform(effects)
 
     def stop(self) -> None:
         """Let go of the timer and of every invocation under way; nothing is performed from now on."""
