@@ -286,6 +286,8 @@ class Emulator:
 
     def _stop(self, serving: Serving) -> None:
         serving.stop()
+        # First of all, for functions that compute would slow down everything that is still to be done.
+        self._functions.kill()
         for task in self._work:
             task.cancel()
 

@@ -68,12 +68,15 @@ class EventQueue:
         task.add_done_callback(self._under_way.discard)
         return request_id
 
-    async def close(self) -> None:
-        """Forget every event that has not succeeded yet."""
-        tasks = tuple(self._under_way)
-        for task in tasks:
+    def forget(self) -> None:
+        """Try no event any more that has not succeeded yet."""
+        for task in self._under_way:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Forget every event that has not succeeded yet, and return when nothing is under way."""
+        self.forget()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _run(self, function: Function, event: bytes, request_id: str, retries: int, max_age: float) -> None:
         accepted_at = self._now()

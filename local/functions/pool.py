@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,8 @@ START_AFTER = 0.020
 START_ANYWAY_AFTER = 1.0
 IDLE_AFTER = 60.0
 CLOSE_FOR = 1.5
+
+_log = logging.getLogger("tickwire.functions")
 
 # What is said of an event whose process never came to be.
 _CLOSED: Reason = partial(exited, status=0)
@@ -177,18 +180,26 @@ class FunctionPool:
         if self._failure is not None:
             raise self._failure
 
-    async def close(self) -> None:
-        """End all processes."""
+    def kill(self) -> None:
+        """Kill all processes; from now on there is none."""
         self._closing = True
         for timer in (self._growth, self._sweep):
             if timer is not None:
                 timer.cancel()
         self._fail_waiting(_CLOSED)
+        for worker in tuple(self.workers):
+            worker.kill()
+
+    async def close(self) -> None:
+        """Kill all processes, and wait until they have ended, but not for ever."""
+        self.kill()
         if self.workers:
             self._empty.clear()
-            for worker in tuple(self.workers):
-                worker.kill()
-            await asyncio.wait_for(self._empty.wait(), CLOSE_FOR)
+            try:
+                await asyncio.wait_for(self._empty.wait(), CLOSE_FOR)
+            except TimeoutError:
+                pids = ", ".join(str(worker.pid) for worker in self.workers)
+                _log.warning("%s: killed, but not gone yet: process %s", self.function.logical_id, pids)
 
     def _settle(self, failure: InitFailed | None = None) -> None:
         self._failure = failure

@@ -126,9 +126,16 @@ class Functions:
         for _ in range(os.cpu_count() or 1):
             self._start_next()
 
+    def kill(self) -> None:
+        """Kill every process with its children, and start none any more. Events under way get an error."""
+        self._to_start.clear()
+        self._queue.forget()
+        for pool in self._pools.values():
+            pool.kill()
+
     async def close(self) -> None:
         """End every process with its children, and forget what waits; within 2 s. Events under way get an error."""
-        self._to_start.clear()
+        self.kill()
         await self._queue.close()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 

@@ -362,6 +362,29 @@ async def test_close_ends_all_processes_and_their_children_and_answers_what_is_u
     assert open_descriptors() <= descriptors
 
 
+async def test_kill_ends_what_computes_at_once_starts_nothing_and_promises_nothing():
+    lines = []
+    async with running(function(timeout=60), lines=lines) as functions:
+        functions.invoke_later("prices", b'{"do": "bear", "seconds": 60}')
+        await until(lambda: len(lines) == 2)
+        pids = json.loads(lines[1].text)
+        functions.kill()
+        assert (await do(functions, "echo")).error == "Unhandled"
+        await until(lambda: not is_alive(pids["self"]) and not functions.processes("Prices"))
+    assert [line.text for line in lines if "tried again" in line.text] == []
+
+
+async def test_a_process_that_does_not_go_is_named_and_not_waited_for(monkeypatch, caplog):
+    monkeypatch.setattr(pool, "CLOSE_FOR", 0.01)
+    async with running() as functions:
+        await functions.ready()
+        (process,) = functions._pools["Prices"].workers
+        with monkeypatch.context() as stubborn:
+            stubborn.setattr(process, "kill", lambda: None)
+            await functions.close()
+        assert f"process {process.pid}" in caplog.text
+
+
 async def test_processes_die_with_an_emulator_that_was_killed(tmp_path):
     """Also while a handler runs, and its children too."""
     script = tmp_path / "emulator.py"
