@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Entry points of this group add subcommands; each is called with its arguments and returns an exit code.
 GROUP = "tickwire.commands"
+#: What a shell says of a command that Ctrl-C has ended.
+_INTERRUPTED = 130
 
 
 def up(arguments: Sequence[str]) -> int:
@@ -55,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = _OWN[name] if name in _OWN else added[name].load()
     try:
         return int(command(rest) or 0)
+    except KeyboardInterrupt:
+        # Ctrl-C while it still starts; once it runs, the command itself sees to that.
+        return _INTERRUPTED
     except SettingsError as error:
         print(f"tickwire {name}: {error}", file=sys.stderr)
         return 2

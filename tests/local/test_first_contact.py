@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import CliApp
 
+from local import __main__ as local_main
 from local.__main__ import main
 from local.errors import CannotStart
 from local.functions.invocations import LogLine
@@ -161,3 +162,11 @@ def test_a_parameters_value_is_taken_as_it_is(given, parameters):
 def test_what_is_no_pair_is_refused_by_the_options_name(given, capsys):
     assert main(["up", *given]) == 2
     assert capsys.readouterr().err.startswith(f"tickwire up: {given[0].partition('=')[0]} wants NAME=VALUE, and ")
+
+
+def test_ctrl_c_while_it_still_starts_ends_it_without_a_stack_trace(monkeypatch):
+    def start(_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(local_main._OWN, "up", start)
+    assert main(["up"]) == 130
