@@ -21,11 +21,11 @@ _INTERRUPTED = 130
 
 def up(arguments: Sequence[str]) -> int:
     """Run the WebSocket API that a template describes."""
-    from local.settings import UpSettings, quote_pairs  # noqa: PLC0415 # every command imports only what it needs
+    from local.settings import read_settings  # noqa: PLC0415 # every command imports only what it needs
     from local.up import REFUSALS, up  # noqa: PLC0415
 
     try:
-        up(CliApp.run(UpSettings, cli_args=quote_pairs(arguments)))
+        up(read_settings(arguments))
     except REFUSALS as refusal:
         print(f"tickwire up: {refusal}", file=sys.stderr)
         return 1

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path  # pydantic reads annotations when it runs
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, CliToggleFlag, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, CliToggleFlag, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 if TYPE_CHECKING:
+    from argparse import Action, ArgumentParser
     from collections.abc import Sequence
 
+#: What stands for an option's value in the help, where its type says too little.
+_WORDS = {
+    "--template": "PATH",
+    "--port": "PORT",
+    "--providers": "SOURCE",
+    "--ready-file": "PATH",
+    "--parameter": "K=V",
+    "--limit": "K=V",
+    "--choice": "K=V",
+    "--region": "REGION",
+    "--access-key-id": "KEY",
+    "--secret-access-key": "SECRET",
+    "--alias": "HOST=API",
+    "--python": "PATH",
+    "--seed": "TEXT",
+}
+_NO_DEFAULT = re.compile(r" \(default: (?:null|\{\})?\)$")
 #: The options that take NAME=VALUE.
 _PAIRS = ("--parameter", "--limit", "--choice", "--alias")
 
@@ -40,12 +59,12 @@ class UpSettings(BaseSettings):
     ready_file: Path | None = Field(
         default=None, description="Write one JSON object with every address there once connections are accepted."
     )
-    parameter: dict[str, str] = Field(default={}, description="NAME=VALUE: a parameter of the template; repeatable.")
+    parameter: dict[str, str] = Field(default={}, description="A parameter of the template; repeatable.")
     limit: dict[str, str] = Field(
-        default={}, description="NAME=VALUE: a limit of the gateway, such as life=20s or concurrency=4; repeatable."
+        default={}, description="A limit of the gateway, such as life=20s or concurrency=4; repeatable."
     )
     choice: dict[str, str] = Field(
-        default={}, description="NAME=VALUE: how the gateway does what AWS does not document; repeatable."
+        default={}, description="How the gateway does what AWS does not document; repeatable."
     )
     quotas: Literal["off", "aws"] = Field(
         default="off", description="aws: the account's quotas of connections and requests a second hold."
@@ -62,7 +81,7 @@ class UpSettings(BaseSettings):
     no_iam: CliToggleFlag[bool] = Field(default=False, description="Let every function do everything.")
     alias: dict[str, str] = Field(
         default={},
-        description="HOST=API: a host that functions hard-wire, such as ws.example.com, leads to that API; repeatable.",
+        description="A host that functions hard-wire, such as ws.example.com, leads to that API; repeatable.",
     )
     runtime: Literal["pipe", "api", "inline"] = Field(
         default="pipe",
@@ -78,6 +97,27 @@ class UpSettings(BaseSettings):
         if value in {"simulated", "live"} or (value.startswith("replay:") and value != "replay:"):
             return value
         raise ValueError("is one of simulated, live, replay:DIR")
+
+
+def read_settings(arguments: Sequence[str]) -> UpSettings:
+    """
+    Read the command line of ``tickwire up``.
+
+    Raises:
+        SettingsError: One of the options that want NAME=VALUE has something else.
+        ValidationError: An option's value cannot be.
+    """
+    source: CliSettingsSource[UpSettings] = CliSettingsSource(UpSettings, add_argument_method=_add_option)
+    return CliApp.run(UpSettings, cli_args=quote_pairs(arguments), cli_settings_source=source)
+
+
+def _add_option(parser: ArgumentParser, *names: str, **told: Any) -> Action:  # noqa: ANN401 # argparse's
+    """Add an option whose help is for people: a word for its value instead of a type, and no default that is none."""
+    if "metavar" in told:
+        told["metavar"] = _WORDS.get(names[0], told["metavar"])
+    if "help" in told:
+        told["help"] = _NO_DEFAULT.sub("", told["help"])
+    return parser.add_argument(*names, **told)
 
 
 def quote_pairs(arguments: Sequence[str]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic_settings import CliApp
 
 from local import __main__ as local_main
 from local.__main__ import main
@@ -13,7 +12,7 @@ from local.errors import CannotStart
 from local.functions.invocations import LogLine
 from local.functions.missing import advice
 from local.functions.traces import own_lines_first
-from local.settings import UpSettings, quote_pairs
+from local.settings import UpSettings, read_settings
 from local.stack import Function, Mapped, Stack, Stage, WebSocketApi
 from local.terminal import LinePrinter, print_start
 from local.up import find_template
@@ -155,7 +154,7 @@ def test_without_a_template_the_one_that_lies_here_is_taken_and_one_nearby_is_na
     ],
 )
 def test_a_parameters_value_is_taken_as_it_is(given, parameters):
-    assert CliApp.run(UpSettings, cli_args=quote_pairs(given)).parameter == parameters
+    assert read_settings(given).parameter == parameters
 
 
 @pytest.mark.parametrize("given", [["--parameter", "Name"], ["--alias", "=x"], ["--limit=life"]])
@@ -170,3 +169,14 @@ def test_ctrl_c_while_it_still_starts_ends_it_without_a_stack_trace(monkeypatch)
 
     monkeypatch.setitem(local_main._OWN, "up", start)
     assert main(["up"]) == 130
+
+
+def test_the_help_is_in_words_for_people(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["up", "--help"])
+    said = capsys.readouterr().out
+    assert "--parameter K=V" in said
+    assert "--alias HOST=API" in said
+    assert "(default: 8000)" in said
+    for word in ("dict[", "--seed str", "--port int", "Path", "default: null", "default: {}", "default: )"):
+        assert word not in said
