@@ -14,15 +14,16 @@ A connection's life::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from local.events import Caller, Handshake, connect_event, context_of, identity_of, message_event
 from local.limits import Choices, Limits
+from local.regions import partition_of
 from local.rules import answers
 from local.rules.admission import SERVER_ERROR, Admission, Upgrade
 from local.rules.alarms import Alarms
 from local.rules.calls import Call, Calls
+from local.rules.connections import Connection, Connections
 from local.rules.effects import Accept, Close, Effect, Fault, Log, Refusal, Refuse, Send
 from local.rules.farewells import Farewells
 from local.rules.ids import Ids
@@ -40,17 +41,6 @@ if TYPE_CHECKING:
     from local.rules.admission import Verify
     from local.rules.effects import Answer
     from local.stack import Route, WebSocketApi
-
-
-@dataclass(slots=True)
-class _Connection:
-    caller: Caller
-    host: int
-    last_active_at: float
-    #: Until the client is accepted or refused.
-    upgrade: Upgrade | None
-    heard_at: float
-    open: bool = False
 
 
 class Gateway:
@@ -77,9 +67,9 @@ class Gateway:
         self._random = random
         self._ids = Ids(region, random)
         self._select = compile_selection(api.selection)
-        self._connections: dict[str, _Connection] = {}
         self._calls = Calls(longest=self.limits.integration, variables=api.stage.variables)
         self._alarms = Alarms()
+        self._connections = Connections(self.limits, self.choices, alarms=self._alarms, hang_up=self._hang_up)
         self._throttles = Throttles(api, self.limits)
         self._farewells = Farewells(
             api, self._calls, self._ids, alarms=self._alarms, choices=self.choices, random=random
@@ -90,7 +80,7 @@ class Gateway:
     @property
     def connected(self) -> int:
         """How many connections are open."""
-        return sum(1 for connection in self._connections.values() if connection.open)
+        return self._connections.open
 
     # The handshake
 
@@ -110,7 +100,7 @@ class Gateway:
             identity=identity_of(handshake),
             stage_variables=self.api.stage.variables,
         )
-        self._connections[connection_id] = _Connection(caller, host, now, upgrade, now)
+        self._connections.add(Connection(caller, host, now, upgrade, now))
         if (refusal := self._admission.turn_away(handshake, now)) is not None:
             return connection_id, self._refuse(connection_id, refusal)
         route = self.api.routes.get("$connect")
@@ -159,17 +149,12 @@ class Gateway:
         return self._start("connect", caller, route, event, upgrade.request_id, now)
 
     def _accept(self, connection_id: str, subprotocol: str | None, now: float) -> list[Effect]:
-        connection = self._connections[connection_id]
-        connection.open = True
-        connection.upgrade = None
-        connection.last_active_at = connection.heard_at = now
-        self._alarms.set(now + self.limits.idle + self.choices.idle_late_by, lambda at: self._idle(connection_id, at))
-        life_ends_at = connection.caller.connected_at + self.limits.life
-        self._alarms.set(life_ends_at, lambda at: self._too_old(connection_id, at))
+        self._connections.accept(connection_id, now)
         return [Accept(connection_id, subprotocol)]
 
     def _refuse(self, connection_id: str, refusal: Refusal) -> list[Effect]:
-        upgrade = self._connections.pop(connection_id).upgrade
+        connection = self._connections.pop(connection_id)
+        upgrade = connection.upgrade if connection is not None else None
         request_id = upgrade.request_id if upgrade is not None else ""
         return [Refuse(connection_id, refusal.status, answers.body(refusal.message), refusal.error, request_id)]
 
@@ -177,7 +162,8 @@ class Gateway:
         """Accept or refuse by the status that a ``$connect`` integration answered with."""
         if 200 <= status < 300:  # noqa: PLR2004 # what success means in HTTP
             return self._accept(connection_id, subprotocol, now)
-        if status < 200:  # noqa: PLR2004 # no answer to a client yet; 101 would be the gateway's own
+        # Below, nothing is answered yet (101 would be the gateway's own); above, HTTP has no such status.
+        if not 300 <= status < 600:  # noqa: PLR2004 # as above
             return self._refuse(connection_id, Refusal(502, answers.SERVER_ERROR, SERVER_ERROR.error))
         return self._refuse(connection_id, Refusal(status, answers.refusal_text(status)))
 
@@ -185,8 +171,8 @@ class Gateway:
 
     def received(self, connection_id: str, message: str | bytes, now: float) -> list[Effect]:
         """Take one whole message from a client; ``bytes`` is a binary one, which the gateway does not serve."""
-        connection = self._connections.get(connection_id)
-        if connection is None or not connection.open:
+        connection = self._connections.find_open(connection_id)
+        if connection is None:
             return []
         connection.last_active_at = connection.heard_at = now
         if isinstance(message, bytes):
@@ -195,7 +181,7 @@ class Gateway:
             return self._hang_up(connection_id, 1009, self.choices.refusal_reason, now)
         return self._dispatch(connection, message, now)
 
-    def _dispatch(self, connection: _Connection, message: str, now: float) -> list[Effect]:
+    def _dispatch(self, connection: Connection, message: str, now: float) -> list[Effect]:
         connection_id = connection.caller.connection_id
         route = self._route_for(message)
         request_id = self._ids.request(now)
@@ -389,7 +375,7 @@ class Gateway:
 
     def closed(self, connection_id: str, code: int, reason: str, now: float) -> list[Effect]:
         """Take that a client has closed its socket, or lost it (1006)."""
-        connection = self._connections.pop(connection_id, None)
+        connection = self._connections.pop(connection_id)
         if connection is None or not connection.open:
             return []
         if code == 1005:  # noqa: PLR2004 # RFC 6455: no status code in the close frame
@@ -400,31 +386,17 @@ class Gateway:
         self, connection_id: str, code: int, reason: str, now: float, seen: tuple[int, str] | None = None
     ) -> list[Effect]:
         """Close from our side; ``seen`` is what ``$disconnect`` is told where that differs from the frame."""
-        connection = self._connections.pop(connection_id)
+        caller = self._connections[connection_id].caller
+        self._connections.pop(connection_id)
         told = seen or (code, reason)
-        return [Close(connection_id, code, reason), *self._farewells.say(connection.caller, *told, now)]
-
-    def _idle(self, connection_id: str, now: float) -> list[Effect]:
-        connection = self._connections.get(connection_id)
-        if connection is None:
-            return []
-        ends_at = connection.last_active_at + self.limits.idle + self.choices.idle_late_by
-        if now < ends_at:
-            self._alarms.set(ends_at, lambda at: self._idle(connection_id, at))
-            return []
-        return self._hang_up(connection_id, 1001, "Going away", now)
-
-    def _too_old(self, connection_id: str, now: float) -> list[Effect]:
-        if connection_id not in self._connections:
-            return []
-        return self._hang_up(connection_id, 1001, "Going away", now)
+        return [Close(connection_id, code, reason), *self._farewells.say(caller, *told, now)]
 
     # The management API
 
     def posted(self, connection_id: str, message: bytes, now: float, *, unread: int = 0) -> tuple[Answer, list[Effect]]:
         """Take a POST to ``@connections``; ``unread`` is how many bytes the client has not taken yet."""
-        connection = self._connections.get(connection_id)
-        if connection is None or not connection.open:
+        connection = self._connections.find_open(connection_id)
+        if connection is None:
             return answers.absent(connection_id), []
         if len(message) > self.limits.message:
             return answers.TOO_LARGE, []
@@ -437,16 +409,16 @@ class Gateway:
 
     def looked(self, connection_id: str) -> Answer:
         """Take a GET of ``@connections``."""
-        connection = self._connections.get(connection_id)
-        if connection is None or not connection.open:
+        connection = self._connections.find_open(connection_id)
+        if connection is None:
             return answers.absent(connection_id)
         posts_count = self.choices.post_moves_last_active
         return answers.view(connection.caller, connection.last_active_at if posts_count else connection.heard_at)
 
     def deleted(self, connection_id: str, now: float) -> tuple[Answer, list[Effect]]:
         """Take a DELETE of ``@connections``."""
-        connection = self._connections.get(connection_id)
-        if connection is None or not connection.open:
+        connection = self._connections.find_open(connection_id)
+        if connection is None:
             return answers.absent(connection_id), []
         frame = (self.choices.deleted_code, self.choices.deleted_reason)
         told = (1000, "Connection Closed Normally")
@@ -476,8 +448,3 @@ class Gateway:
 
     def _error_frame(self, connection_id: str, message: str, request_id: str) -> Send:
         return Send(connection_id, answers.error_frame(message, connection_id, request_id))
-
-
-def partition_of(region: str) -> str:
-    """Return the first part of ARNs in a region."""
-    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"

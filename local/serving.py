@@ -18,6 +18,7 @@ from local.front.server import Front
 from local.front.socket_protocol import SocketProtocol
 from local.functions.invoke_api import invoke_api
 from local.gateway import Gateway
+from local.regions import suffix_of
 from local.rules.selection import BadExpression
 from local.services.application import Services
 from local.sockets import Sockets
@@ -70,7 +71,7 @@ class Serving:
         self._hosts = hosts
         self._tls = tls
         self._tables = Tables(region=settings.region, account_id=stack.account_id)
-        suffix = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
+        suffix = suffix_of(settings.region)
         self._services = Services(
             access, region=settings.region, suffix=suffix, account_id=stack.account_id, resources=stack.resources
         )

@@ -24,6 +24,7 @@ from local.functions.code import cache_folder
 from local.functions.missing import advice
 from local.functions.service import Functions, InitFailed
 from local.limits import Choices, Limits, UnknownLimit
+from local.regions import suffix_of
 from local.services.catalogue import hosts as hosts_of_services
 from local.stack import Authorizer, LambdaIntegration, UnsupportedIntegration
 from local.template.errors import TemplateError
@@ -106,7 +107,7 @@ class Emulator:
         }
         self.described = self._at_our_addresses(stack.functions)
         aliases = read_aliases(settings.alias, _api_names(stack))
-        suffix = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
+        suffix = suffix_of(settings.region)
         service_hosts = hosts_of_services(settings.region, suffix)
         self._hosts = Hosts(
             region=settings.region,

@@ -17,6 +17,7 @@ import msgspec
 from local.access.managed_policies import find_policy
 from local.access.permissions import PermissionDenied, Permissions
 from local.access.signatures import KeyPair, SignatureFault, Signatures, signed_for
+from local.regions import partition_of
 from local.rules.effects import Answer, Refusal
 from local.tables.actions import needed
 
@@ -58,7 +59,7 @@ class Access:
     ) -> None:
         self._account = account_id
         self._signed = signed
-        self._partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if "-gov-" in region else "aws"
+        self._partition = partition_of(region)
         self._region = region
         self._administrator = KeyPair(*administrator, user=self._arn("iam", "user/administrator", region=""))
         self._told: set[tuple[str, str, str]] = set()

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from local.front.tunnel import ProxyFault
+from local.regions import suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +50,7 @@ class Hosts:
         mappings: Sequence[Mapped],
         is_service: Callable[[str], bool],
     ) -> None:
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        suffix = suffix_of(region)
         self._is_service = is_service
         self._domains = {mapped.host for mapped in mappings}
         self.apis = {f"{api_id}.execute-api.{region}.{suffix}": api_id for api_id in api_ids} | dict(aliases)

@@ -12,6 +12,7 @@ from local.access.callers import AccessFault
 from local.access.permissions import PermissionDenied
 from local.access.signatures import SignatureFault, signed_for
 from local.management import read_body
+from local.regions import partition_of
 from local.services.catalogue import SERVICES, hosts, service_of, signing
 from local.services.moto import Answered, MotoServices
 from local.services.resources import action_of, arn_of, read_call
@@ -54,7 +55,7 @@ class Services:
         self._moto = MotoServices(region=region, suffix=suffix, account_id=account_id, resources=resources)
         self._hosts = hosts(region, suffix)
         self._place = f"{region}:{account_id}"
-        self._partition = "aws-cn" if suffix.endswith(".cn") else "aws-us-gov" if "-gov-" in region else "aws"
+        self._partition = partition_of(region)
 
     def at(self, host: str) -> str | None:
         """Give the service whose host this is, in lower case and without a port; None for any other host."""

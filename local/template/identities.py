@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from local.regions import partition_of, suffix_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -83,15 +85,12 @@ class Place:
     @property
     def partition(self) -> str:
         """The first part of every ARN: ``aws``, or another in China and for the government of the USA."""
-        for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
-            if self.region.startswith(prefix):
-                return partition
-        return "aws"
+        return partition_of(self.region)
 
     @property
     def url_suffix(self) -> str:
         """The domain of the region's endpoints."""
-        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+        return suffix_of(self.region)
 
     def pseudo_parameters(self) -> dict[str, str | list[str]]:
         """Values of ``AWS::Region`` and the like, all but ``AWS::NoValue``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from local.rules.selection import compile_selection
@@ -73,13 +74,28 @@ def _responses(
     own = declarations.name(logical_id)
     return tuple(
         IntegrationResponse(
-            declarations.text(part, "IntegrationResponseKey") or "$default",
+            _response_key(declarations.text(part, "IntegrationResponseKey") or "$default"),
             _templates(declarations, part, "ResponseTemplates"),
             declarations.text(part, "ContentHandlingStrategy"),
         )
         for part in responses
         if declarations.text(part, "IntegrationId") == own
     )
+
+
+def _response_key(key: str) -> str:
+    """
+    Return the key of an integration response.
+
+    Raises:
+        ValueError: It is a pattern that cannot be read.
+    """
+    if key.startswith("/"):
+        try:
+            re.compile(key.strip("/"))
+        except re.error as error:
+            raise ValueError(f"the integration response key {key} is no pattern: {error}") from error
+    return key
 
 
 def _templates(declarations: Declarations, logical_id: str, member: str) -> Templates:

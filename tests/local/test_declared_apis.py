@@ -1,7 +1,10 @@
 """What a template says of integrations without functions, of models, authorizers and API keys."""
 
+from random import Random
+
 import pytest
 
+from local.gateway import Gateway
 from local.stack import (
     ApiKey,
     CustomIntegration,
@@ -14,6 +17,7 @@ from local.stack import (
 )
 from local.template.errors import ReferenceFault, ResourceFault
 from local.template.reader import read_template
+from tests.local.gateways import NOW, handshake
 
 API = r"""
 Resources:
@@ -211,3 +215,26 @@ def test_an_api_without_a_selection_expression_is_refused(read):
     text = API.replace(", RouteSelectionExpression: $request.body.action", "")
     with pytest.raises(ResourceFault, match="the API Api has no RouteSelectionExpression"):
         read(text + NOTE + MOCK)
+
+
+def test_a_response_key_that_is_no_pattern_is_named_at_the_start(read):
+    stack = read(API + NOTE + MOCK + response("/2(0/", "pong"))
+    integration = stack.apis[0].routes["ping"].integration
+    assert isinstance(integration, UnsupportedIntegration)
+    assert "/2(0/ is no pattern" in integration.reason
+
+
+def test_a_status_that_http_does_not_have_is_502(read):
+    stack = read(
+        API
+        + NOTE
+        + MOCK.replace("202", "700")
+        + """
+  Connect:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: $connect, Target: !Sub "integrations/${Pong}"}
+"""
+    )
+    subject = Gateway(stack.apis[0], region="us-east-1", random=Random(1))
+    [refusal] = subject.opened(handshake(), NOW)[1]
+    assert refusal.status == 502
