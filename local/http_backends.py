@@ -39,11 +39,15 @@ class HttpBackends:
         """
         import httpx  # noqa: PLC0415 # few templates have an HTTP backend, and it takes 100 ms
 
+        # What a client sent was read as Latin-1, and goes on as the same bytes.
+        headers = [
+            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in fetch.headers
+        ]
         if self._client is None:
             self._client = httpx.AsyncClient()
         try:
             answer = await self._client.request(
-                fetch.method, fetch.url, headers=list(fetch.headers), content=fetch.body, timeout=fetch.timeout + 1
+                fetch.method, fetch.url, headers=headers, content=fetch.body, timeout=fetch.timeout + 1
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise BackendUnreachable(fetch.url, str(error) or type(error).__name__) from error

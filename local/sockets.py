@@ -166,6 +166,10 @@ class Sockets:
             _log.warning("route %s: %s", effect.route_key, error)
             self._perform(self.gateway.failed(effect.invocation, "error", now()))
             return
+        except Exception:  # noqa: BLE001 # logged; the client must not wait for ever
+            _log.exception("route %s: the call of %s failed", effect.route_key, effect.url)
+            self._perform(self.gateway.failed(effect.invocation, "error", now()))
+            return
         try:
             effects = self.gateway.fetched(effect.invocation, status, body, now())
         except Exception:  # noqa: BLE001 # see _fallen

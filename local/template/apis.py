@@ -223,7 +223,11 @@ class _ApiReader:
         if selection is None or selection == "$default":
             # Without an expression the first is meant, whatever its key.
             return {"models": {"$default": next(iter(models.values()))}}
-        compile_selection(selection)
+        try:
+            compile_selection(selection)
+        except BadExpression as error:
+            trail = ("Resources", logical_id, "Properties", "ModelSelectionExpression")
+            raise ResourceFault(f"the route {key} cannot select a model: {error}", trail) from error
         return {"models": models, "model_selection": selection}
 
     def _read_model(self, logical_id: str, key: str, name: object) -> Mapping[str, Any]:

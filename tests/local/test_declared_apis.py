@@ -238,3 +238,22 @@ def test_a_status_that_http_does_not_have_is_502(read):
     subject = Gateway(stack.apis[0], region="us-east-1", random=Random(1))
     [refusal] = subject.opened(handshake(), NOW)[1]
     assert refusal.status == 502
+
+
+def test_a_model_selection_expression_that_is_none_is_named(read):
+    api = API.replace("RequestModels:", "ModelSelectionExpression: $request.header.x, RequestModels:")
+    with pytest.raises(ResourceFault, match="cannot select a model"):
+        read(api + NOTE + MOCK)
+
+
+@pytest.mark.parametrize("reference", ["#/definitions/nobody", "https://models.example/note"])
+def test_a_model_that_refers_to_what_is_not_in_it_is_named(read, reference):
+    note = NOTE.replace("Schema: {type: object}", f"Schema: {{properties: {{a: {{$ref: '{reference}'}}}}}}")
+    with pytest.raises(ResourceFault, match=f"{reference} leads nowhere"):
+        read(API + note + MOCK)
+
+
+def test_a_model_may_refer_to_its_own_parts(read):
+    schema = "{definitions: {Word: {type: string}}, properties: {a: {$ref: '#/definitions/Word'}}}"
+    stack = read(API + NOTE.replace("{type: object}", schema) + MOCK)
+    assert stack.apis[0].routes["ping"].models

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
 
 from local.functions.invocations import Result
+from local.gateway import Gateway
 from local.sockets import Sockets
+from local.stack import HttpIntegration, Route
 from tests.local import gateways
 
 
@@ -112,3 +116,20 @@ async def test_an_alarm_that_fails_stops_no_clock(monkeypatch, caplog):
     assert sockets._timer is not None
     sockets.stop()
     serving.cancel()
+
+
+async def test_a_backend_call_that_breaks_is_told_to_the_client(monkeypatch, caplog):
+    api = replace(
+        gateways.gateway().api, routes={"$connect": Route("$connect", HttpIntegration("http://backend.example"))}
+    )
+    sockets = Sockets(Gateway(api, region="us-east-1", random=Random(1)), _Functions())  # type: ignore[arg-type]
+
+    async def fail(_fetch: object) -> None:
+        raise ZeroDivisionError("a client that cannot count")
+
+    monkeypatch.setattr(sockets._backends, "call", fail)
+    client = _Client()
+    async with asyncio.timeout(1):
+        await sockets.serve(client.scope(), client.events.get, client.send)  # type: ignore[arg-type]
+    assert client.status == 502
+    assert "a client that cannot count" in caplog.text
