@@ -30,7 +30,7 @@ from local.rules.ids import Ids
 from local.rules.mappings import NotTaken, ask, mapped_response, obeys_its_model
 from local.rules.proxy import read_answer, subprotocol_of
 from local.rules.selection import compile_selection
-from local.rules.throttling import Throttles
+from local.rules.throttling import Account, Throttles
 from local.stack import CustomIntegration, LambdaIntegration, MockIntegration, UnsupportedIntegration
 from local.velocity.variables import variables_of
 
@@ -48,6 +48,7 @@ class Gateway:
     One stage of one WebSocket API: who is connected, and what follows from what happens.
 
     ``verify`` checks the signature of an upgrade request where ``$connect`` asks for AWS_IAM; without it nobody passes.
+    ``account`` holds the quotas that it has together with other APIs.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Gateway:
         limits: Limits | None = None,
         choices: Choices | None = None,
         verify: Verify | None = None,
+        account: Account | None = None,
     ) -> None:
         self.api = api
         self.limits = limits or Limits()
@@ -70,7 +72,7 @@ class Gateway:
         self._calls = Calls(longest=self.limits.integration, variables=api.stage.variables)
         self._alarms = Alarms()
         self._connections = Connections(self.limits, self.choices, alarms=self._alarms, hang_up=self._hang_up)
-        self._throttles = Throttles(api, self.limits)
+        self._throttles = Throttles(api, account or Account(self.limits))
         self._farewells = Farewells(
             api, self._calls, self._ids, alarms=self._alarms, choices=self.choices, random=random
         )

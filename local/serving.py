@@ -20,6 +20,7 @@ from local.functions.invoke_api import invoke_api
 from local.gateway import Gateway
 from local.regions import suffix_of
 from local.rules.selection import BadExpression
+from local.rules.throttling import Account
 from local.services.application import Services
 from local.sockets import Sockets
 from local.tables.dynamodb import TableRefused, Tables
@@ -77,6 +78,7 @@ class Serving:
         )
         # Seeded by the system. The ids that come of it are no secrets, and each message has several.
         random = Random()  # noqa: S311 # see above
+        account = Account(limits)
         try:
             self._exchange = exchange_for(settings, stack)
             self._sockets = [
@@ -89,6 +91,7 @@ class Serving:
                         limits=limits,
                         choices=choices,
                         verify=access.verify_upgrade,
+                        account=account,
                     ),
                     functions,
                 )

@@ -31,12 +31,20 @@ class Bucket:
         return True
 
 
-class Throttles:
-    """All buckets of one stage: the account's, the stage's, its routes', and those of its API keys."""
+class Account:
+    """The buckets of the account, which all of its APIs share: of requests and of new connections."""
 
-    def __init__(self, api: WebSocketApi, limits: Limits) -> None:
-        self._account = Bucket(limits.rate, limits.burst) if limits.rate else None
-        self._connects = Bucket(limits.connects, limits.connects) if limits.connects else None
+    def __init__(self, limits: Limits) -> None:
+        self.requests = Bucket(limits.rate, limits.burst) if limits.rate else None
+        self.connects = Bucket(limits.connects, limits.connects) if limits.connects else None
+
+
+class Throttles:
+    """All buckets that one stage takes from: the account's, the stage's, its routes', and those of its API keys."""
+
+    def __init__(self, api: WebSocketApi, account: Account) -> None:
+        self._account = account.requests
+        self._connects = account.connects
         self._stage = _bucket(api.stage.throttle)
         self._routes = {key: _bucket(throttle) for key, throttle in api.stage.route_throttles.items()}
         self._keys = {key.value: _bucket(key.throttle) for key in api.api_keys.values()}

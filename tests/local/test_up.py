@@ -1,10 +1,17 @@
 """What ``tickwire up`` refuses before it starts anything."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
-from local.limits import UnknownLimit
+from local.limits import Choices, Limits, UnknownLimit
+from local.rules.effects import Accept
+from local.serving import Serving
 from local.settings import UpSettings
+from local.stack import Stack
 from local.up import CannotStart, up
+from tests.local.gateways import NOW, gateway, handshake, route
 
 TEMPLATE = """
 Resources:
@@ -38,3 +45,21 @@ def test_strict_refuses_an_integration_that_is_not_emulated(template):
 def test_an_unknown_choice_is_named(template):
     with pytest.raises(UnknownLimit, match="no such choice: 'colour'"):
         up(UpSettings(template=template, port=0, choice={"colour": "green"}))
+
+
+def test_all_apis_of_a_stack_share_the_quotas_of_the_account(template):
+    api = gateway(route("$default")).api
+    serving = Serving(
+        Stack("two", template, "us-east-1", "000000000000", (api, replace(api, id="b")), {}),
+        UpSettings(),
+        limits=Limits(connects=1),
+        choices=Choices(),
+        functions=None,
+        access=SimpleNamespace(verify_upgrade=None),
+        hosts=None,
+        tls=None,
+    )
+    first, second = (sockets.gateway for sockets in serving._sockets)
+    assert isinstance(first.opened(handshake(), NOW)[1][0], Accept)
+    [refusal] = second.opened(handshake(), NOW)[1]
+    assert refusal.status == 429
