@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import lru_cache
 from typing import Any, Protocol
 
-import boto3
 from botocore.config import Config
+from botocore.session import Session
 
 
 class Invoker(Protocol):
@@ -21,11 +22,12 @@ class Invoker(Protocol):
 @lru_cache(maxsize=1)
 def lambda_client() -> Any:  # noqa: ANN401 - its stubs would be a dependency for one call
     """
-    Make the one Lambda client of this process; it may be used from many threads.
+    Make the one Lambda client of this process; it may be used from many threads, but is made by one at a time.
 
     No retries of botocore's own, because a group that was not started is tried again by who started it.
     """
-    return boto3.client(
+    # botocore's own client is what boto3's is, without boto3.
+    return Session().create_client(
         "lambda",
         region_name=os.environ.get("AWS_REGION"),
         config=Config(
@@ -37,15 +39,19 @@ def lambda_client() -> Any:  # noqa: ANN401 - its stubs would be a dependency fo
     )
 
 
+# The groups of a tick are started by as many threads, and the cache alone would let each make a client.
+_making = threading.Lock()
+
+
 class LambdaInvoker:
     """Starts ``function``, a name or an ARN, by asynchronous invocations."""
 
     def __init__(self, function: str) -> None:
         self._function = function
-        self._client: Any = None
 
     def start(self, event: bytes) -> None:
         """Invoke with ``InvocationType`` Event: Lambda answers 202 once it has queued it."""
         # Made for the first tick that needs it: loading the model of Lambda's API costs some 50 ms.
-        self._client = self._client or lambda_client()
-        self._client.invoke(FunctionName=self._function, InvocationType="Event", Payload=event)
+        with _making:
+            client = lambda_client()
+        client.invoke(FunctionName=self._function, InvocationType="Event", Payload=event)

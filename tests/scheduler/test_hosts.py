@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
@@ -266,21 +267,37 @@ async def test_a_group_goes_from_lambdas_event_to_the_gateway(table, environment
     assert [tally and tally["posted"] for tally in tallies] == [len(posts) // 2, len(posts) // 2, None]
 
 
-@pytest.mark.usefixtures("environment")
-def test_a_function_is_started_without_waiting_for_it():
-    asked = []
+class Invoked:
+    """A client of Lambda's that takes its time to be made."""
 
-    class Client:
-        def invoke(self, **request):
-            asked.append(request)
+    def __init__(self, *_, **options):
+        time.sleep(0.05)
+        self.region = options["region_name"]
+        self.requests = []
 
+    def invoke(self, **request):
+        self.requests.append(request)
+
+
+def test_functions_are_started_by_many_threads_on_one_client(environment):
+    environment.setattr("scheduler.invoker.Session.create_client", Invoked)
+    environment.setenv("AWS_REGION", "eu-west-1")
+    lambda_client.cache_clear()
     invoker = LambdaInvoker("tickwire-fanout")
-    invoker._client = Client()
-    invoker.start(b"{}")
-    assert asked == [{"FunctionName": "tickwire-fanout", "InvocationType": "Event", "Payload": b"{}"}]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(invoker.start, [b"{}"] * 8))
+    client = lambda_client()
     lambda_client.cache_clear()
-    assert lambda_client().meta.region_name == "us-east-1"
+    assert client.region == "eu-west-1"
+    assert client.requests == [{"FunctionName": "tickwire-fanout", "InvocationType": "Event", "Payload": b"{}"}] * 8
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_client_that_starts_functions_is_one_of_lambdas():
     lambda_client.cache_clear()
+    client = lambda_client()
+    lambda_client.cache_clear()
+    assert (client.meta.service_model.service_name, client.meta.region_name) == ("lambda", "us-east-1")
 
 
 @pytest.mark.parametrize(("function", "is_there"), [("", False), ("tickwire-fanout", True)])
