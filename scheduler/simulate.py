@@ -12,6 +12,7 @@ import msgspec
 from handlers.hub.protocol import STREAMS
 from scheduler.bill import bill, elsewhere
 from scheduler.quota import BURST, POSTS_PER_SECOND
+from scheduler.settings import SchedulerSettings
 from scheduler.simulation import PERCENTILES, Result, Scenario, simulate
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ MOST_SHARDS: Final = 1_024
 FEWEST_SHARDS: Final = 4
 """The template's limit and its default."""
 
-THRESHOLD: Final = 2_000
+THRESHOLD: Final[int] = SchedulerSettings.model_fields["fanout_threshold"].default
 _UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 

@@ -21,6 +21,7 @@ from handlers.hub.protocol import PERIOD_MS
 from scheduler.broadcast import Delivery, broadcast
 from scheduler.fanout import divide
 from scheduler.quota import Quota, quotas
+from scheduler.tick import BROADCAST_SHARE, SPARE
 from scheduler.virtual_time import run_virtually
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 PREPARED_S: Final = 0.5
 """How long after the beginning of a tick its snapshot is written: fetching takes most of it."""
 
-END_PART: Final = 0.98 * 0.9
-"""Which part of what is left of a period then may be used for posting; those of ``scheduler.tick``."""
+END_PART: Final = (1 - SPARE) * BROADCAST_SHARE
+"""Which part of what is left of a period then may be used for posting."""
 
 READ_S: Final = 0.005
 """How long 256 rows take: a page of DynamoDB has some 5,000, and comes in about 0.1 s."""
