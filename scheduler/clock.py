@@ -112,6 +112,9 @@ async def follow_grid(
     scheduler.start()
     try:
         await asyncio.wait({stopping}, timeout=None if until is None else max(0, until - now()) / 1000)
+        # A tick that was due in this very moment may be handed over and not begun yet; it is under way too.
+        scheduler.remove_all_jobs()
+        await asyncio.sleep(0)
         while under_way and not stopping.done():
             await asyncio.wait({stopping, *under_way}, return_when=asyncio.FIRST_COMPLETED)
     finally:

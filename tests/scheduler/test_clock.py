@@ -149,3 +149,18 @@ async def test_no_tick_is_begun_while_the_one_before_is_under_way():
 
     await within_a_second(follow_grid([Job("long", 20, run)], until=epoch_ms() + 100))
     assert most == 1
+
+
+async def test_a_tick_that_begins_in_the_last_moment_is_waited_for(caplog):
+    begun, ended = [], []
+
+    async def run(seq):
+        begun.append(seq)
+        await asyncio.sleep(0.001)
+        ended.append(seq)
+
+    for late in range(20):
+        point = next_point(epoch_ms() + 2, 20)
+        await within_a_second(follow_grid([Job("quick", 20, run)], until=point + late // 7))
+    assert ended == begun
+    assert "raised an exception" not in caplog.text
