@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -56,18 +57,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     command = _OWN[name] if name in _OWN else added[name].load()
     try:
-        return int(command(rest) or 0)
+        code = int(command(rest) or 0)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         # Ctrl-C while it still starts; once it runs, the command itself sees to that.
-        return _INTERRUPTED
+        code = _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has enough (``| head``); what is left has nowhere to go, neither now nor when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except SettingsError as error:
         print(f"tickwire {name}: {error}", file=sys.stderr)
-        return 2
+        code = 2
     except ValidationError as error:
         for fault in error.errors():
             option = "--" + "-".join(str(part) for part in fault["loc"]).replace("_", "-")
-            print(f"tickwire {name}: {option}: {fault['msg']} (it is {fault['input']!r})", file=sys.stderr)
-        return 2
+            # pydantic says of a sentence of ours whose it is.
+            sentence = fault["msg"].removeprefix("Value error, ")
+            print(f"tickwire {name}: {option}: {sentence} (it is {fault['input']!r})", file=sys.stderr)
+        code = 2
+    return code
 
 
 def _added() -> dict[str, EntryPoint]:

@@ -161,19 +161,22 @@ def exchange_for(settings: UpSettings, stack: Stack) -> Exchange | None:
     Return the simulated exchange, or ``None`` where real hosts are asked, or nobody asks.
 
     Raises:
-        CannotStart: When a folder of recordings is not there.
-        BadRecording: When it has something else.
+        CannotStart: When a folder of recordings is not there, or has something else.
     """
     if stack.own is None or not stack.own.providers or settings.providers == "live":
         return None
     from local.exchange.application import exchange  # noqa: PLC0415 # only such a stack has use for it
+    from local.exchange.replay import BadRecording  # noqa: PLC0415 # likewise
 
     if settings.providers == "simulated":
         return exchange(seed=settings.seed) if settings.seed else exchange()
     folder = Path(settings.providers.removeprefix("replay:"))
     if not folder.is_dir():
         raise CannotStart(f"--providers replay:{folder}: there is no such folder of recordings")
-    return exchange(recordings=folder)
+    try:
+        return exchange(recordings=folder)
+    except BadRecording as fault:
+        raise CannotStart(f"--providers replay:{folder}: {fault}") from fault
 
 
 def schedules_for(stack: Stack, functions: Functions) -> Schedules | None:

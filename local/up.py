@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -66,7 +68,7 @@ def find_template(settings: UpSettings) -> Path:
             return Path(name)
     near = [f"--template {path}" for name in _DEFAULT_NAMES for path in sorted(Path().glob(f"*/{name}"))]
     hint = f"; nearby there is {' or '.join(near[:3])}" if near else "; name a template with --template PATH"
-    raise CannotStart(f"there is no {', '.join(_DEFAULT_NAMES)} in this folder{hint}")
+    raise CannotStart(f"there is no {' or '.join(_DEFAULT_NAMES)} in this folder{hint}")
 
 
 def listen(port: int) -> socket.socket:
@@ -74,7 +76,7 @@ def listen(port: int) -> socket.socket:
     Take the port.
 
     Raises:
-        CannotStart: When somebody else has it.
+        CannotStart: When somebody else has it, or this user may not have it.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,6 +84,8 @@ def listen(port: int) -> socket.socket:
         listener.bind((_HOST, port))
     except OSError as error:
         listener.close()
+        if error.errno != errno.EADDRINUSE:
+            raise CannotStart(f"port {port} cannot be had: {error.strerror}; choose another with --port") from error
         raise CannotStart(f"port {port} is taken; choose another with --port, or --port 0 for a free one") from error
     listener.listen(2048)
     return listener
@@ -225,6 +229,9 @@ class Emulator:
             self._functions.start_rest()
             for name in self.described:
                 await self._wait_for(name)
+            ready = self.ready()
+            if self.settings.ready_file is not None:
+                write_whole(self.settings.ready_file, json.dumps(ready, indent=2) + "\n")
         except CannotStart as failure:
             self._failure = failure
             server.should_exit = True
@@ -232,9 +239,6 @@ class Emulator:
         # What is loaded by now stays: no collection of garbage has to look at it again.
         gc.freeze()
         serving.start_schedules()
-        ready = self.ready()
-        if self.settings.ready_file is not None:
-            _write_whole(self.settings.ready_file, json.dumps(ready, indent=2) + "\n")
         if ready["page"] is not None and not self.settings.no_browser:
             import webbrowser  # noqa: PLC0415 # not for those who look for themselves
 
@@ -319,12 +323,20 @@ def _leave(server: Front) -> None:
     server.should_exit = True
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever reads half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_whole(path: Path, text: str) -> None:
+    """
+    Write a file so that nobody ever reads half of it.
+
+    Raises:
+        CannotStart: It cannot be written.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise CannotStart(f"the ready file {path} cannot be written: {error.strerror}") from error
 
 
 def up(settings: UpSettings) -> None:
@@ -336,6 +348,8 @@ def up(settings: UpSettings) -> None:
     """
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
     path = find_template(settings)
+    if settings.python is not None and shutil.which(settings.python) is None:
+        raise CannotStart(f"--python {settings.python}: there is no such program")
     limits = Limits().with_account_quotas() if settings.quotas == "aws" else Limits()
     limits = limits.with_settings(settings.limit)
     choices = Choices().with_settings(settings.choice)

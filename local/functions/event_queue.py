@@ -94,7 +94,7 @@ class EventQueue:
                 failed += 1
                 reason = f"the function failed, {retries - failed + 1} of {retries} retries left"
             else:
-                self._say(function, request_id, f"event given up: the function failed {failed + 1} times")
+                self._say(function, request_id, f"event given up: the function failed {_times(failed + 1)}")
                 return
             if self._now() - accepted_at + wait > max_age:
                 self._say(function, request_id, f"event given up: {reason}, and it may not be older than {max_age:g} s")
@@ -104,3 +104,7 @@ class EventQueue:
 
     def _say(self, function: Function, request_id: str, text: str) -> None:
         self._log(LogLine(function.name, request_id, text, "platform"))
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from local import __main__ as local_main
-from local.__main__ import main
+from local.__main__ import _OWN, main
 from local.errors import CannotStart
 from local.functions.invocations import LogLine
 from local.functions.missing import advice
@@ -167,7 +167,7 @@ def test_ctrl_c_while_it_still_starts_ends_it_without_a_stack_trace(monkeypatch)
     def start(_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(local_main._OWN, "up", start)
+    monkeypatch.setitem(_OWN, "up", start)
     assert main(["up"]) == 130
 
 
@@ -180,3 +180,21 @@ def test_the_help_is_in_words_for_people(capsys):
     assert "(default: 8000)" in said
     for word in ("dict[", "--seed str", "--port int", "Path", "default: null", "default: {}", "default: )"):
         assert word not in said
+
+
+def test_whoever_reads_only_the_beginning_is_no_error(monkeypatch, capfd):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr("sys.stdout", closed)
+        monkeypatch.setitem(_OWN, "up", lambda _: closed.write("something") and 0)
+        assert main(["up"]) == 1
+        closed.write("more")
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_value_should_have_been_is_said_in_one_sentence(capsys):
+    assert main(["up", "--providers", "some"]) == 2
+    assert capsys.readouterr().err == (
+        "tickwire up: --providers: is one of simulated, live, replay:DIR (it is 'some')\n"
+    )

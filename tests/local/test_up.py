@@ -1,16 +1,20 @@
 """What ``tickwire up`` refuses before it starts anything."""
 
+import errno
+import socket
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from local.errors import CannotStart
 from local.limits import Choices, Limits, UnknownLimit
 from local.rules.effects import Accept
-from local.serving import Serving
+from local.serving import Serving, exchange_for
 from local.settings import UpSettings
-from local.stack import Stack
-from local.up import CannotStart, up
+from local.stack import OwnSystem, Stack
+from local.up import listen, up, write_whole
 from tests.local.gateways import NOW, gateway, handshake, route
 
 TEMPLATE = """
@@ -63,3 +67,38 @@ def test_all_apis_of_a_stack_share_the_quotas_of_the_account(template):
     assert isinstance(first.opened(handshake(), NOW)[1][0], Accept)
     [refusal] = second.opened(handshake(), NOW)[1]
     assert refusal.status == 429
+
+
+def test_a_port_that_somebody_has_is_told_with_the_remedy():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CannotStart, match=r"taken; .* --port 0 for"):
+        listen(taken.getsockname()[1])
+
+
+def test_a_port_that_may_not_be_had_is_not_called_taken(monkeypatch):
+    def refuse(_socket, _address):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("local.up.socket.socket.bind", refuse)
+    with pytest.raises(CannotStart, match="port 80 cannot be had: Permission denied; choose another with --port"):
+        listen(80)
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path):
+    own = OwnSystem(providers={"URL": "binance"})
+    stack = Stack("s", tmp_path, "us-east-1", "0" * 12, apis=(), functions={}, own=own)
+    with pytest.raises(CannotStart, match=r"^--providers replay:.*: there is no recording in "):
+        exchange_for(UpSettings(providers=f"replay:{tmp_path}"), stack)
+    (tmp_path / "binance.jsonl").write_text("{}\n")
+    with pytest.raises(CannotStart, match=r"binance\.jsonl, line 1: "):
+        exchange_for(UpSettings(providers=f"replay:{tmp_path}"), stack)
+
+
+def test_an_interpreter_that_is_not_there_is_refused(template):
+    with pytest.raises(CannotStart, match=r"^--python /no/python: there is no such program$"):
+        up(UpSettings(template=template, port=0, python=Path("/no/python")))
+
+
+def test_a_ready_file_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotStart, match=r"^the ready file .*/file/ready\.json cannot be written: "):
+        write_whole(tmp_path / "file" / "ready.json", "{}")
