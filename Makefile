@@ -32,7 +32,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 client-app/node_modules/.installed: client-app/package-lock.json
-	@node -e 'if (+process.versions.node.split(".")[0] < 20) { console.error("tickwire needs Node 20 or newer; this is " + process.version); process.exit(1) }'
+	@node -e 'if (process.versions.node.localeCompare("20.19", "en", { numeric: true }) < 0) { console.error("tickwire needs Node 20.19 or newer; this is " + process.version); process.exit(1) }'
 	cd client-app && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
