@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 #: How AWS's client introduces an error at import: that its own updates may be the cause. Here there are none.
 _OF_AWS = "LAMBDA_WARNING: Unhandled exception."
+#: How a line in CloudWatch's embedded metric format begins.
+_OF_METRICS = '{"_aws":'
 _PRICES = {
     "simulated": "simulated, and say so; --providers live asks the real hosts",
     "live": "from the real hosts; their terms apply to whoever runs this",
@@ -89,6 +92,17 @@ class LinePrinter:
         """Print one line."""
         if _OF_AWS in line.text:
             return
+        text = _without_metrics(line.text) if line.text.startswith(_OF_METRICS) else line.text
         function = self._functions.get(line.function, line.function)
         who = f"{function} {line.request_id[:8]}" if line.request_id else function
-        print(f"{who} | {line.text}", flush=True)
+        print(f"{who} | {text}", flush=True)
+
+
+def _without_metrics(text: str) -> str:
+    """Leave out which figures of a line are metrics: that is for CloudWatch, and half of the line."""
+    try:
+        members = json.loads(text)
+    except ValueError:
+        return text
+    del members["_aws"]
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))

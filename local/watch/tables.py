@@ -20,6 +20,8 @@ _FLASH = {1: "black on green", -1: "black on red", 0: ""}
 _ARROW = {1: "▲ ", -1: "▼ ", 0: "  "}
 _RATING = {"STRONG_BUY": "bold green", "BUY": "green", "SELL": "red", "STRONG_SELL": "bold red"}
 _SENTIMENT = {"STRONG_BULLISH": "bold green", "BULLISH": "green", "BEARISH": "red", "STRONG_BEARISH": "bold red"}
+#: Sources that say themselves that they are no market, and what their figures are.
+_UNREAL = {"simulated": "simulated", "replay": "replayed"}
 _NOTES = {
     "signals": "Technical ratings of closed candles. They are not advice.",
     "binary": "The buyers' and the sellers' share of what was traded and offered. It is no forecast.",
@@ -31,10 +33,12 @@ def draw(board: Board, now: float, *, url: str) -> Group:
     table = Table(expand=False, header_style="bold")
     {"market": _draw_market, "signals": _draw_signals, "binary": _draw_binary}[board.stream](table, board, now)
     notes = [f"{url}  {board.state}" + (f"  tick {board.seq}" if board.seq >= 0 else "")]
-    unreal = {str(row.values.get("source")) for row in board.rows.values()} & {"simulated", "replay"}
+    unreal = {str(row.values.get("source")) for row in board.rows.values()} & _UNREAL.keys()
     if unreal:
         what = "prices" if board.stream == "market" else "figures"
-        notes.append(f"These {what} are not the market's: they are {' and '.join(sorted(unreal))}.")
+        notes.append(
+            f"These {what} are not the market's: they are {' and '.join(sorted(map(_UNREAL.__getitem__, unreal)))}."
+        )
     if board.stream in _NOTES:
         notes.append(_NOTES[board.stream])
     return Group(table, Text("\n".join(notes), style="dim"))

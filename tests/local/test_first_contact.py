@@ -96,6 +96,19 @@ def test_lines_are_named_as_the_template_does_and_awss_own_warning_goes(capsys):
     assert capsys.readouterr().out == "Chat b3c4d5e6 | hello\nanother | starting\n"
 
 
+@pytest.mark.parametrize(
+    ("said", "printed"),
+    [
+        ('{"_aws":{"Timestamp":1},"stream":"market","ms":{"fetch":1.5}}', '{"stream":"market","ms":{"fetch":1.5}}'),
+        ('{"_aws":{"cut', '{"_aws":{"cut'),
+        ('{"stream":"market","_aws":1}', '{"stream":"market","_aws":1}'),
+    ],
+)
+def test_a_line_of_metrics_is_printed_without_what_is_for_cloudwatch(capsys, said, printed):
+    LinePrinter({})(LogLine("tick", "", said))
+    assert capsys.readouterr().out == f"tick | {printed}\n"
+
+
 def test_the_start_tells_where_everything_is_and_where_its_code_lies(capsys):
     here = Path("/home/me/chat")
     api = WebSocketApi("Api", "a1b2c3d4e5", "chat", "$request.body.action", Stage("prod"), {})

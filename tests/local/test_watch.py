@@ -165,7 +165,7 @@ def test_ratings_are_drawn_with_their_counts_timeframe_and_close():
     assert "sell" in line_of(text, "ETH")
     assert "-0.20" in line_of(text, "ETH")
     assert "They are not advice." in text
-    assert "These figures are not the market's: they are replay." in text
+    assert "These figures are not the market's: they are replayed." in text
 
 
 def test_every_timeframe_has_a_line_and_no_rating_has_its_reason():
