@@ -256,3 +256,10 @@ def test_the_accounts_quotas_hold_when_they_are_asked_for():
     outcomes = [type(subject.opened(handshake(), NOW)[1][0]) for _ in range(501)]
     assert outcomes.count(Accept) == 500
     assert outcomes[-1] is Refuse
+
+
+def test_half_of_a_surrogate_pair_in_an_authorizers_context_keeps_nobody_out():
+    subject = guarded()
+    _, [asked] = subject.opened(handshake(), NOW)
+    [invoke] = subject.answered(asked.invocation, json.dumps(ALLOW | {"context": {"name": "\ud83d"}}).encode(), NOW)
+    assert json.loads(invoke.event)["requestContext"]["authorizer"]["name"] == "?"

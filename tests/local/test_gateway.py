@@ -157,6 +157,14 @@ class TestMessages:
         assert event["body"] == '{"action":"join"}'
         assert event["requestContext"]["routeKey"] == "join"
 
+    def test_half_of_a_surrogate_pair_is_no_fault_of_the_gateway(self):
+        subject = gateway(route("$default", two_way=True))
+        connection_id, _ = subject.opened(handshake(), NOW)
+        [invoke] = subject.received(connection_id, r'{"action":["\ud800"]}', NOW)
+        assert json.loads(invoke.event)["body"] == r'{"action":["\ud800"]}'
+        [sent] = subject.answered(invoke.invocation, rb'{"statusCode":200,"body":"cut \ud83d"}', NOW)
+        assert sent.text == b"cut ?"
+
     @pytest.mark.parametrize(
         "text",
         [
