@@ -22,7 +22,7 @@ FAULTS_LOGGED: Final = 5
 """At most so many faults of a provider stand in a tick's log line."""
 
 METRICS: Final = {
-    **dict.fromkeys(("followers", "posted", "gone", "limited", "failed", "late", "unread"), "Count"),
+    **dict.fromkeys(("lost", "followers", "posted", "gone", "limited", "failed", "late", "unread"), "Count"),
     "delivered_in": "Milliseconds",
 }
 """What of a tick's line is a metric, and in which unit."""
@@ -37,6 +37,7 @@ class Report:
 
     ``outcome`` is ``sent``; ``quiet`` (nothing has changed); ``elsewhere`` (claimed by another run);
     ``overtaken`` (a later tick came first, nothing was posted); ``late`` (stopped at its deadline) or ``failed``.
+    The last two are ``lost`` ticks, of which the deployment has an alarm.
     ``groups`` says by how many functions it was posted, 0 for none but this one, and ``phases`` how long each phase
     took, in milliseconds.
     """
@@ -70,6 +71,7 @@ class Report:
             "stream": self.stream,
             "seq": self.seq,
             "outcome": self.outcome,
+            "lost": int(self.outcome in {"late", "failed"}),
             "full": self.full,
             "changed": self.changed,
             "followers": self.delivery.followers,

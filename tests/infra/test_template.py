@@ -15,6 +15,8 @@ import pytest
 from handlers.hub.protocol import PERIOD_MS
 from handlers.hub.settings import HubSettings
 from local.template.sam import transform
+from scheduler.metrics import NAMESPACE
+from scheduler.report import METRICS, Report
 from scheduler.settings import SchedulerSettings, read_settings
 
 #: The settings that a function reads.
@@ -210,3 +212,11 @@ def test_the_emulator_learns_what_only_this_system_has(stack, infra):
     assert all(
         tick[variable].startswith("wss://" if "PUSH" in variable else "https://") for variable in stack.own.providers
     )
+
+
+def test_lost_ticks_are_alarmed_of_by_the_metric_that_a_tick_prints(source):
+    alarm = source["Resources"]["TicksLost"]["Properties"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, "lost")
+    assert alarm["MetricName"] in METRICS
+    lost = {outcome: Report("market", 1, outcome=outcome).members()["lost"] for outcome in ("sent", "late", "failed")}
+    assert lost == {"sent": 0, "late": 1, "failed": 1}
