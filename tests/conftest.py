@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: Suites that hold one real thing (DynamoDB as moto has it, a socket, TLS, a server) to what its port promises.
+#: Suites that hold one real thing (DynamoDB as moto has it, a socket, TLS, a server, TA-Lib, the whole broadcast in
+#: virtual time) to what its port promises.
 CONTRACT = {
     "test_candles",
     "test_certificates",
@@ -28,10 +30,12 @@ CONTRACT = {
     "test_push_keeper",
     "test_push_over_sockets",
     "test_services",
+    "test_simulation",
     "test_snapshots",
     "test_tables",
     "test_tables_like_moto",
     "test_transport",
+    "test_votes",
 }
 
 
@@ -49,6 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         called = getattr(item, "obj", None)
         if hasattr(called, "hypothesis") or "hypothesis" in type(getattr(called, "__self__", None)).__module__:
             item.add_marker(pytest.mark.property)
+
+
+def pytest_collection_finish() -> None:
+    """Keep thousands of tests and all that they have loaded out of every garbage collection."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
