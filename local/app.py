@@ -77,18 +77,24 @@ def create_app(
     if own is not None and sockets:
         handlers += [_public_path(path, stream, sockets[0]) for stream, path in own.streams.items()]
     page = own.page if own is not None else None
-    app = Litestar(
-        [*handlers, _root(tables, services, page, access), _page(page), _nowhere],
-        openapi_config=None,
-        logging_config=None,
+    root = _root(tables, services, page, access)
+    app = cast(
+        "ASGIApp",
+        Litestar(
+            [*handlers, asgi("/", copy_scope=False)(root), _page(page), _nowhere],
+            openapi_config=None,
+            logging_config=None,
+        ),
     )
+    # Functions call DynamoDB at least once for each connection: as hot a path as the stages'.
+    stages[""] = _calls(root, app)
     by_id = {one.gateway.api.id: one for one in sockets}
     leading = {
         host: api_of_host(by_id[api_id], access, custom=is_custom(host)) for host, api_id in (hosts or {}).items()
     }
     for host in {mapped.host for mapped in mappings}:
         leading[host] = domain({one.key: by_id[one.api_id] for one in mappings if one.host == host}, access)
-    return by_host(by_stage(cast("ASGIApp", app), stages), leading, services)
+    return by_host(by_stage(app, stages), leading, services)
 
 
 def _by_stage(sockets: Sequence[Sockets]) -> dict[str, list[Sockets]]:
@@ -135,10 +141,19 @@ def _mounted(prefix: str, app: ASGIApp, *, keep_prefix: bool = False) -> ASGIRou
     return mounted
 
 
-def _root(tables: Tables, services: Services, page: Path | None, access: Access) -> ASGIRouteHandler:
+def _calls(root: ASGIApp, default: ASGIApp) -> ASGIApp:
+    """Lead calls of AWS's services to ``root`` without a router between."""
+
+    async def lead(scope: Scope, receive: Receive, send: Send) -> None:
+        is_call = any(name.lower() == b"x-amz-target" for name, _ in scope["headers"])
+        await (root if is_call and scope["type"] == ScopeType.HTTP else default)(scope, receive, send)
+
+    return lead
+
+
+def _root(tables: Tables, services: Services, page: Path | None, access: Access) -> ASGIApp:
     """Serve ``/``: a service of AWS to whoever asks for one, the page to everybody else."""
 
-    @asgi("/", copy_scope=False)
     async def root(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
             await refuse_upgrade(receive, send)
