@@ -95,6 +95,6 @@ async def test_the_wheel_alone_runs_other_peoples_template(tickwire, theirs, ses
         await client.close()
     finally:
         program.stop()
-    assert "app.handler in src/" in program.output
+    assert "app.handler in src " in program.output
     assert "Traceback" not in program.output
     assert str(ROOT) not in program.output
