@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: Suites that hold one real thing (DynamoDB as moto has it, a socket, TLS, a server, TA-Lib, the whole broadcast in
-#: virtual time) to what its port promises.
+#: Suites that hold one real thing (DynamoDB as moto has it, a socket, TLS, a server) to what its port promises.
 CONTRACT = {
     "test_candles",
     "test_certificates",
@@ -30,12 +29,10 @@ CONTRACT = {
     "test_push_keeper",
     "test_push_over_sockets",
     "test_services",
-    "test_simulation",
     "test_snapshots",
     "test_tables",
     "test_tables_like_moto",
     "test_transport",
-    "test_votes",
 }
 
 
