@@ -71,6 +71,7 @@ class Gateway:
         self._select = compile_selection(api.selection)
         self._calls = Calls(longest=self.limits.integration, variables=api.stage.variables)
         self._alarms = Alarms()
+        self._due: list[Effect] = []
         self._connections = Connections(self.limits, self.choices, alarms=self._alarms, hang_up=self._hang_up)
         self._throttles = Throttles(api, account or Account(self.limits))
         self._farewells = Farewells(
@@ -253,7 +254,7 @@ class Gateway:
                 payload = mapped_response(status, payload, integration.responses, call.variables or {})
             except NotTaken as fault:
                 return self._without_answer(call, "missing", b"", str(fault))
-        return self._send(call.connection_id, payload, now) if payload else []
+        return self._reply(call, payload, now) if payload else []
 
     def pinged(self, connection_id: str, now: float) -> None:
         """Take note of a client's ping frame."""
@@ -299,12 +300,11 @@ class Gateway:
     def _message_answered(
         self, waiting: Call, payload: bytes, answer: dict[str, Any] | None, now: float
     ) -> list[Effect]:
-        connection_id = waiting.connection_id
         if answer is None:
             if payload == b"null" and not self.choices.null_is_an_error:
                 return []
             return [
-                self._error_frame(connection_id, answers.SERVER_ERROR, waiting.request_id),
+                self._error_frame(waiting.connection_id, answers.SERVER_ERROR, waiting.request_id),
                 Log(f"route {waiting.route.key}: the function's answer is malformed: {payload[:200]!r}"),
             ]
         body = answer.get("body")
@@ -312,7 +312,7 @@ class Gateway:
             return []
         if body == "" and not self.choices.empty_body_is_sent:
             return []
-        return self._send(connection_id, body.encode(), now)
+        return self._reply(waiting, body.encode(), now)
 
     def fetched(self, invocation: int, status: int, body: bytes, now: float) -> list[Effect]:
         """Take what an HTTP backend answered."""
@@ -430,23 +430,34 @@ class Gateway:
 
     def next_alarm(self) -> float | None:
         """Return the instant at which ``woken`` should be called next, or ``None``."""
+        if self._due:
+            return float("-inf")
         alarm, due = self._alarms.next(), self._calls.next()
         if alarm is None or due is None:
             return due if alarm is None else alarm
         return min(alarm, due)
 
     def woken(self, now: float) -> list[Effect]:
-        """Do what time demands: end what is idle, too old or too slow."""
-        effects: list[Effect] = []
+        """
+        Do what time demands: end what is idle, too old or too slow.
+
+        Where that fails for one, what it came to for others is returned by the next call.
+        """
         for invocation in self._calls.lost(now):
-            effects += self.failed(invocation, "timeout", now)
-        return effects + self._alarms.ring(now)
+            self._due += self.failed(invocation, "timeout", now)
+        self._alarms.ring(now, self._due)
+        due, self._due = self._due, []
+        return due
 
     # Frames
 
-    def _send(self, connection_id: str, text: bytes, now: float) -> list[Effect]:
-        self._connections[connection_id].last_active_at = now
-        return [Send(connection_id, text)]
+    def _reply(self, call: Call, text: bytes, now: float) -> list[Effect]:
+        """Send what a two-way route answers."""
+        if len(text) > self.limits.message:
+            said = f"route {call.route.key}: an answer of {len(text)} bytes is over the limit of {self.limits.message}"
+            return [self._error_frame(call.connection_id, self.choices.long_answer_message, call.request_id), Log(said)]
+        self._connections[call.connection_id].last_active_at = now
+        return [Send(call.connection_id, text)]
 
     def _error_frame(self, connection_id: str, message: str, request_id: str) -> Send:
         return Send(connection_id, answers.error_frame(message, connection_id, request_id))

@@ -122,6 +122,11 @@ class Choices:
     null_is_an_error: bool = False
     #: Whether a two-way route sends an empty message where a function's body is the empty string.
     empty_body_is_sent: bool = False
+    #: The text of the frame that a client gets instead of a two-way answer of more than 128 KB. Somebody remembers it.
+    long_answer_message: str = "Message too long"
+    #: Whether an event for a function whose processes (``--limit concurrency``) are all busy fails, as when an
+    #: account's concurrency is used up; else it waits for one, for a laptop's few would be used up at once.
+    exhausted_is_an_error: bool = False
     #: Whether a post that is no UTF-8 arrives with replacement characters; else as it is, and clients hang up (1007).
     mend_text: bool = True
 

@@ -104,6 +104,7 @@ class Serving:
         SocketProtocol.configure(
             frame=limits.frame,
             message=limits.message,
+            backlog=limits.backlog,
             compression=choices.compression,
             refusal_reason=choices.refusal_reason,
             long_url_status=choices.long_url_status,

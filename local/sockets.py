@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from local.events import Handshake
-from local.functions.service import FunctionNotFound
+from local.functions.service import Exhausted, FunctionNotFound
 from local.http_backends import BackendUnreachable, HttpBackends
 from local.rules.effects import Accept, Fetch, Invoke, Log, Refuse, Send
 
@@ -137,7 +137,7 @@ class Sockets:
         # No task waits for the answer: each would cost a message more than all of the gateway's rules.
         try:
             answer = self._functions.submit(effect.function, effect.event)
-        except FunctionNotFound as error:
+        except (Exhausted, FunctionNotFound) as error:
             _log.warning("route %s: %s", effect.route_key, error)
             # As late as any answer, so that effects are not performed inside of others.
             asyncio.get_running_loop().call_soon(

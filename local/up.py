@@ -142,6 +142,7 @@ class Emulator:
             runtime=settings.runtime,
             python=str(settings.python) if settings.python else None,
             concurrency=limits.concurrency,
+            exhausted_is_an_error=choices.exhausted_is_an_error,
             log=LinePrinter({function.name: name for name, function in stack.functions.items()}),
         )
         self._work: set[asyncio.Task[None]] = set()

@@ -33,6 +33,7 @@ CONTRACT = {
     "test_tables",
     "test_tables_like_moto",
     "test_transport",
+    "test_unread",
 }
 
 

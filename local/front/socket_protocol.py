@@ -34,6 +34,8 @@ _FRAME = 32_768
 _WINDOW_BITS = 12
 #: What a ``Sec-WebSocket-Key`` decodes to (RFC 6455, 4.1).
 _KEY_BYTES = 16
+#: Seconds in which a client may read what it was sent before its end.
+_READ_FOR = 10.0
 #: How much a client may say before it is accepted; then it is not read any more until it is.
 _EARLY = 65_536
 
@@ -227,6 +229,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     max_frame = 32_768
     max_message = 131_072
+    backlog = 262_144
     compression = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 # handed through
@@ -238,6 +241,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         )
         self.close_timeout = 1.0
         self._early = bytearray()
+        #: Whether the client leaves so much unread that it is not read from either.
+        self._is_blocked = False
         #: Whether frames go out as they are: no extension was agreed on.
         self._is_plain = False
         #: Gets every whole message, as text or, if it is a binary one, as bytes. The gateway takes each at once, for it
@@ -258,10 +263,10 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     @classmethod
     def configure(
-        cls, *, frame: int, message: int, compression: bool, refusal_reason: str, long_url_status: int
+        cls, *, frame: int, message: int, backlog: int, compression: bool, refusal_reason: str, long_url_status: int
     ) -> None:
         """Set what holds for every connection of this process; sizes are bytes."""
-        cls.max_frame, cls.max_message, cls.compression = frame, message, compression
+        cls.max_frame, cls.max_message, cls.backlog, cls.compression = frame, message, backlog, compression
         _Deflate.max_message = message
         _Frames.refusal_reason = refusal_reason
         HttpProtocol.long_url_status = long_url_status
@@ -292,6 +297,19 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.handshake_complete and self.conn.close_rcvd is None and not self.close_sent:
             self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006, "reason": ""})
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Read nothing more from a client that does not read: its pings and questions would be answered into memory."""
+        super().pause_writing()
+        self._is_blocked = True
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on with a client that has read what there was."""
+        super().resume_writing()
+        self._is_blocked = False
+        if not self.read_paused:
+            self.transport.resume_reading()
 
     def handle_ping(self) -> None:
         """Answer a ping; the pong carries what the ping did."""
@@ -329,6 +347,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._is_plain = True
         self.response.headers = Headers(headers)
         self.handshake_complete = True
+        self.transport.set_write_buffer_limits(high=self.backlog)
         self.conn.send_response(self.response)
         self.transport.write(b"".join(self.conn.data_to_send()))
         if self._early:
@@ -356,7 +375,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
 
     def hang_up(self, code: int, reason: str) -> None:
-        """Send a close frame and give the client a second to answer it."""
+        """Send a close frame and give the client a second to answer it, and some more to read what comes before."""
         if self.close_sent or self.transport.is_closing():
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
@@ -366,10 +385,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             return
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        if self.read_paused:
+        if self.read_paused or self._is_blocked:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+        self.close_timer = self.loop.call_later(self.close_timeout, self._let_go)
+
+    def _let_go(self) -> None:
+        """End the connection; by itself ``close`` waits for ever for a client that does not read."""
+        self.transport.close()
+        if self.unread:
+            self.close_timer = self.loop.call_later(_READ_FOR, self.transport.abort)
 
     def send_receive_event_to_app(self) -> None:
         """Hand a whole message on; a text that is no UTF-8 is the client's fault (1007) and nobody's stack trace."""

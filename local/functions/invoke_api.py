@@ -23,6 +23,7 @@ from local.functions.invocations import (
     new_trace_id,
     start_line,
 )
+from local.functions.service import Exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -96,9 +97,12 @@ async def _answer(
     if kind == "Event":
         functions.invoke_later(function.logical_id, event, request_id=request_id)
         return HTTPStatus.ACCEPTED, {"x-amzn-trace-id": trace_id}, b""
-    result = await functions.invoke(
-        function.logical_id, event, request_id=request_id, arn=arn, trace_id=trace_id, client_context=context
-    )
+    try:
+        result = await functions.invoke(
+            function.logical_id, event, request_id=request_id, arn=arn, trace_id=trace_id, client_context=context
+        )
+    except Exhausted as fault:
+        raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequestsException", "Rate Exceeded.") from fault
     answer["content-type"] = "application/json"
     if result.error is not None:
         answer["x-amz-function-error"] = result.error

@@ -109,6 +109,13 @@ class FunctionPool:
         self._closing = False
         self._empty = asyncio.Event()
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there are as many events, in processes and waiting, as there may be processes."""
+        starting = 0 if self._starting is None else 1
+        busy = len(self.workers) - len(self._idle) - starting
+        return busy + len(self._waiting) >= self._concurrency
+
     def submit(self, invocation: Invocation) -> None:
         """Run ``invocation`` now or when a process is free."""
         if self._idle:

@@ -4,6 +4,7 @@ Runs a template's functions: who waits for a process, how many processes there a
 Errors::
 
     FunctionNotFound   nobody here has that name (LookupError)
+    Exhausted          all of a function's processes are busy, and it is wanted that this be an error
     InitFailed         a function cannot be loaded; events get its reason as their answer
 """
 
@@ -14,6 +15,7 @@ import os
 import shutil
 import sys
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from local.functions.process import FunctionProcess
     from local.stack import Function
 
-__all__ = ["FunctionNotFound", "Functions", "InitFailed", "LogLine", "Result", "Runtime"]
+__all__ = ["Exhausted", "FunctionNotFound", "Functions", "InitFailed", "LogLine", "Result", "Runtime"]
 
 Runtime = Literal["pipe", "api", "inline"]
 
@@ -44,6 +46,18 @@ class FunctionNotFound(LookupError):
 
     def __str__(self) -> str:
         return f"no such function: {self.function!r}"
+
+
+class Exhausted(Exception):
+    """A function has as many events as it may have processes."""
+
+    def __init__(self, function: str, concurrency: int) -> None:
+        super().__init__(function, concurrency)
+        self.function = function
+        self.concurrency = concurrency
+
+    def __str__(self) -> str:
+        return f"{self.function} is busy in all of its {self.concurrency} processes"
 
 
 class Functions:
@@ -62,12 +76,14 @@ class Functions:
             Runtime API over HTTP) or ``inline`` (in a thread of this process, for a debugger).
         python: The interpreter that runs the functions, a path or a name to find on the path; this one where None.
         concurrency: The most processes for one function.
+        exhausted_is_an_error: Whether an event beyond these is refused instead of waiting for its turn. Asynchronous
+            ones wait in any case, as they do in Lambda's queue.
         retry_after: How long asynchronous events wait after a function's error, in seconds.
         report: Whether Lambda's START, END and REPORT lines are logged too.
         log: Gets each line that a function prints.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # each is a setting of its own
         self,
         functions: Iterable[Function],
         *,
@@ -77,6 +93,7 @@ class Functions:
         runtime: Runtime = "pipe",
         python: str | None = None,
         concurrency: int = 10,
+        exhausted_is_an_error: bool = False,
         idle_after: float = IDLE_AFTER,
         retry_after: Sequence[float] = RETRY_AFTER,
         report: bool = False,
@@ -90,12 +107,14 @@ class Functions:
         self._python = str(Path(shutil.which(python) or python).absolute()) if python else sys.executable
         self._report = report
         self._log = log
-        self._queue = EventQueue(self.invoke, log=log, retry_after=retry_after)
+        self._concurrency = 1 if runtime == "inline" else concurrency
+        self._exhausted_is_an_error = exhausted_is_an_error
+        self._queue = EventQueue(partial(self.invoke, waits=True), log=log, retry_after=retry_after)
         self._pools = {
             function.logical_id: FunctionPool(
                 function,
                 self._new_worker,
-                concurrency=1 if runtime == "inline" else concurrency,
+                concurrency=self._concurrency,
                 idle_after=idle_after,
                 settled=self._start_next,
             )
@@ -179,6 +198,7 @@ class Functions:
         arn: str = "",
         trace_id: str = "",
         client_context: str = "",
+        waits: bool = False,
     ) -> Result:
         """
         Run a function for an event and return what came of it.
@@ -192,12 +212,20 @@ class Functions:
             arn: What the function sees as ``invoked_function_arn``; its own where empty.
             trace_id: A new one where empty.
             client_context: JSON on one line.
+            waits: Whether the event waits for a process even where ``exhausted_is_an_error``.
 
         Raises:
             FunctionNotFound: There is no such function.
+            Exhausted: All of its processes are busy, and ``exhausted_is_an_error``.
         """
         return await self.submit(
-            function, event, request_id=request_id, arn=arn, trace_id=trace_id, client_context=client_context
+            function,
+            event,
+            request_id=request_id,
+            arn=arn,
+            trace_id=trace_id,
+            client_context=client_context,
+            waits=waits,
         )
 
     def submit(
@@ -209,9 +237,12 @@ class Functions:
         arn: str = "",
         trace_id: str = "",
         client_context: str = "",
+        waits: bool = False,
     ) -> asyncio.Future[Result]:
         """Begin what ``invoke`` does and return the future of its result."""
         pool = self._pools.get(function) or self._pool(function)
+        if self._exhausted_is_an_error and not waits and pool.is_exhausted:
+            raise Exhausted(pool.function.logical_id, self._concurrency)
         loop = asyncio.get_running_loop()
         request_id = request_id or new_request_id()
         invocation = Invocation(

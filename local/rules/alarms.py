@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,29 +13,60 @@ if TYPE_CHECKING:
     from local.rules.effects import Effect
 
 
+#: So many alarms that nobody waits for may lie about before they are cleared away.
+_FEW = 64
+
+
+@dataclass(slots=True, eq=False)
+class Alarm:
+    """One thing to do; ``None`` once it was done or called off."""
+
+    ring: Callable[[float], list[Effect]] | None
+
+
 class Alarms:
-    """Things to do at instants; one is dropped by doing nothing when it rings."""
+    """Things to do at instants."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Callable[[float], list[Effect]]]] = []
+        self._heap: list[tuple[float, int, Alarm]] = []
         self._number = 0
+        self._off = 0
 
-    def set(self, at: float, ring: Callable[[float], list[Effect]]) -> None:
-        """Call ``ring`` with the time at ``at`` or soon after it."""
+    def __len__(self) -> int:
+        return len(self._heap) - self._off
+
+    def set(self, at: float, ring: Callable[[float], list[Effect]]) -> Alarm:
+        """Call ``ring`` with the time at ``at`` or soon after it, unless it is called off before."""
         self._number += 1
-        heapq.heappush(self._heap, (at, self._number, ring))
+        alarm = Alarm(ring)
+        heapq.heappush(self._heap, (at, self._number, alarm))
+        return alarm
+
+    def call_off(self, alarm: Alarm) -> None:
+        """Drop one; at most as many as are waited for are kept besides, for the life of a connection is long."""
+        if alarm.ring is None:
+            return
+        alarm.ring = None
+        self._off += 1
+        if self._off > max(_FEW, len(self)):
+            self._heap = [entry for entry in self._heap if entry[2].ring is not None]
+            heapq.heapify(self._heap)
+            self._off = 0
 
     def next(self) -> float | None:
         """Return the instant of the next one, or ``None``."""
+        while self._heap and self._heap[0][2].ring is None:
+            heapq.heappop(self._heap)
+            self._off -= 1
         return self._heap[0][0] if self._heap else None
 
-    def ring(self, now: float) -> list[Effect]:
-        """Do everything that is due."""
-        effects: list[Effect] = []
-        while self._heap and self._heap[0][0] <= now:
-            _, _, ring = heapq.heappop(self._heap)
-            effects += ring(now)
-        return effects
+    def ring(self, now: float, effects: list[Effect]) -> None:
+        """Do everything that is due, and append what comes of it to ``effects``, each at once."""
+        while (at := self.next()) is not None and at <= now:
+            alarm = heapq.heappop(self._heap)[2]
+            ring, alarm.ring = alarm.ring, None
+            if ring is not None:
+                effects += ring(now)
 
 
 class Patience:

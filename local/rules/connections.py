@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from local.events import Caller
     from local.limits import Choices, Limits
     from local.rules.admission import Upgrade
-    from local.rules.alarms import Alarms
+    from local.rules.alarms import Alarm, Alarms
     from local.rules.effects import Effect
 
     #: Closes a connection from our side: its id, the code and the reason of the close frame, and the instant.
@@ -28,6 +28,7 @@ class Connection:
     upgrade: Upgrade | None
     heard_at: float
     open: bool = False
+    alarms: list[Alarm] = field(default_factory=list)
 
 
 class Connections:
@@ -66,7 +67,11 @@ class Connections:
 
     def pop(self, connection_id: str) -> Connection | None:
         """Forget one, and return it if it was there."""
-        return self._by_id.pop(connection_id, None)
+        connection = self._by_id.pop(connection_id, None)
+        if connection is not None:
+            for alarm in connection.alarms:
+                self._alarms.call_off(alarm)
+        return connection
 
     def accept(self, connection_id: str, now: float) -> None:
         """Open a connection, whose time runs from now on."""
@@ -74,19 +79,18 @@ class Connections:
         connection.open = True
         connection.upgrade = None
         connection.last_active_at = connection.heard_at = now
-        self._alarms.set(now + self._idle_after, lambda at: self._end_idle(connection_id, at))
         life_ends_at = connection.caller.connected_at + self._limits.life
-        self._alarms.set(life_ends_at, lambda at: self._end_life(connection_id, at))
+        connection.alarms = [
+            self._alarms.set(now + self._idle_after, lambda at: self._end_idle(connection, at)),
+            self._alarms.set(life_ends_at, lambda at: self._end(connection, at)),
+        ]
 
-    def _end_idle(self, connection_id: str, now: float) -> list[Effect]:
-        connection = self._by_id.get(connection_id)
-        if connection is None:
-            return []
+    def _end_idle(self, connection: Connection, now: float) -> list[Effect]:
         ends_at = connection.last_active_at + self._idle_after
         if now < ends_at:
-            self._alarms.set(ends_at, lambda at: self._end_idle(connection_id, at))
+            connection.alarms[0] = self._alarms.set(ends_at, lambda at: self._end_idle(connection, at))
             return []
-        return self._hang_up(connection_id, 1001, "Going away", now)
+        return self._end(connection, now)
 
-    def _end_life(self, connection_id: str, now: float) -> list[Effect]:
-        return self._hang_up(connection_id, 1001, "Going away", now) if connection_id in self._by_id else []
+    def _end(self, connection: Connection, now: float) -> list[Effect]:
+        return self._hang_up(connection.caller.connection_id, 1001, "Going away", now)

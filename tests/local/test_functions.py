@@ -15,7 +15,7 @@ import pytest
 from local.functions import demand, pool
 from local.functions import environment as function_environment
 from local.functions.invocations import LOG_TAIL
-from local.functions.service import FunctionNotFound, Functions, InitFailed
+from local.functions.service import Exhausted, FunctionNotFound, Functions, InitFailed
 from local.stack import Function
 
 pytestmark = pytest.mark.end_to_end
@@ -286,6 +286,18 @@ async def test_events_that_wait_start_more_processes_up_to_the_limit_and_idle_on
         results = await asyncio.gather(*(do(functions, "sleep", seconds=0.4) for _ in range(6)))
         assert len({result.payload for result in results}) == 3
         await until(lambda: len(functions.processes("Prices")) == 1)
+        assert (await do(functions, "echo")).error is None
+
+
+async def test_more_events_than_processes_are_refused_where_that_is_chosen():
+    async with running(concurrency=2, exhausted_is_an_error=True) as functions:
+        await functions.ready()
+        busy = [asyncio.create_task(do(functions, "sleep", seconds=0.3)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Exhausted, match="Prices is busy in all of its 2 processes"):
+            await do(functions, "echo")
+        functions.invoke_later("Prices", b'{"do":"shout","say":"I can wait"}')
+        assert [result.error for result in await asyncio.gather(*busy)] == [None, None]
         assert (await do(functions, "echo")).error is None
 
 

@@ -357,6 +357,34 @@ class TestTheEnd:
         told = [only(subject.closed(opened(subject), 1000, "", NOW), Invoke) for _ in range(40)]
         assert 5 < sum(map(bool, told)) < 35
 
+    def test_who_has_gone_leaves_no_alarm_behind(self):
+        subject = gateway(*ALL)
+        stays = opened(subject)
+        for _ in range(500):
+            subject.closed(opened(subject), 1000, "", NOW)
+        assert len(subject._alarms) == 2
+        assert len(subject._alarms._heap) < 200
+        assert only(subject.woken(NOW + 600), Close) == [Close(stays, 1001, "Going away")]
+        assert subject.woken(NOW + 10_000) == []
+
+    def test_one_whose_end_fails_takes_nothing_from_the_others(self, monkeypatch):
+        subject = gateway(*ALL)
+        ids = [opened(subject) for _ in range(3)]
+        say = subject._farewells.say
+
+        def fail_once(caller, *rest):
+            if caller.connection_id == ids[1]:
+                raise ZeroDivisionError
+            return say(caller, *rest)
+
+        monkeypatch.setattr(subject._farewells, "say", fail_once)
+        with pytest.raises(ZeroDivisionError):
+            subject.woken(NOW + 600)
+        assert subject.next_alarm() <= NOW + 600
+        ended = {one.connection_id for one in only(subject.woken(NOW + 600), Close)}
+        assert ended == {ids[0], ids[2]}
+        assert only(subject.woken(NOW + 600), Close) == []
+
     def test_two_hours_end_the_busiest_connection(self):
         subject = gateway(*ALL)
         connection_id = opened(subject)
@@ -364,6 +392,20 @@ class TestTheEnd:
             subject.woken(NOW + at)
             subject.posted(connection_id, b"x", NOW + at)
         assert only(subject.woken(NOW + 7_200), Close) == [Close(connection_id, 1001, "Going away")]
+
+    def test_a_two_way_answer_over_128_kb_is_an_error_frame(self):
+        subject = gateway(*ALL)
+        for size, chosen in ((131_072, "x" * 131_072), (131_073, "Message too long")):
+            connection_id = opened(subject)
+            [invoke] = subject.received(connection_id, "hi", NOW)
+            effects = subject.answered(invoke.invocation, answer(statusCode=200, body="x" * size), NOW)
+            [sent] = only(effects, Send)
+            if size > 131_072:
+                told = json.loads(sent.text)
+                assert (told["message"], told["connectionId"]) == (chosen, connection_id)
+                assert "131073 bytes" in only(effects, Log)[0].text
+            else:
+                assert sent.text.decode() == chosen
 
 
 class TestManagement:

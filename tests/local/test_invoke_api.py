@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.functions.invoke_api import invoke_api
-from local.functions.service import Functions
+from local.functions.service import Exhausted, Functions
 from local.stack import Function
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.asyncio(loop_scope="module")]
@@ -121,6 +121,14 @@ async def test_a_function_is_named_in_any_of_lambda_s_ways(served, name, qualifi
     answer = await served.invoke(name, Payload=b'{"do":"tell"}', ClientContext=context, **settings)
     told = json.loads(answer["Payload"].read())["context"]
     assert (told["invoked_function_arn"], told["custom"]) == (seen, {"a": 1})
+
+
+async def test_an_exhausted_function_is_a_throttled_call(served, monkeypatch):
+    async def refuse(*_, **__):
+        raise Exhausted("Prices", 1)
+
+    monkeypatch.setattr(served.functions, "invoke", refuse)
+    assert await served.refusal(Payload=b"{}") == ("TooManyRequestsException", 429, "Rate Exceeded.")
 
 
 async def test_an_unknown_function_is_not_found(served):

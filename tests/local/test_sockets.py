@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local.functions.invocations import Result
+from local.functions.service import Exhausted
 from local.gateway import Gateway
 from local.sockets import Sockets
 from local.stack import HttpIntegration, Route
@@ -105,6 +106,25 @@ async def test_a_rule_that_fails_on_a_message_is_told_to_the_client_and_the_sock
     assert len(functions.asked) == (3 if rule == "_message_answered" else 2)
     client.events.put_nowait({"type": "websocket.disconnect", "code": 1000})
     await serving
+
+
+async def test_an_exhausted_function_is_told_to_the_client(monkeypatch, caplog):
+    functions, client = _Functions(), _Client()
+    sockets, serving = await _connect(functions, client)
+    await _answer(functions)
+
+    def refuse(*_: object) -> None:
+        raise Exhausted("Handler", 2)
+
+    monkeypatch.setattr(functions, "submit", refuse)
+    client.heard("hello")
+    second = _Client()
+    async with asyncio.timeout(1):
+        await sockets.serve(second.scope(), second.events.get, second.send)  # type: ignore[arg-type]
+    assert b'"message": "Internal server error"' in client.sent[0]
+    assert second.status == 500
+    assert "Handler is busy in all of its 2 processes" in caplog.text
+    serving.cancel()
 
 
 async def test_an_alarm_that_fails_stops_no_clock(monkeypatch, caplog):
