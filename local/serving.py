@@ -27,7 +27,7 @@ from local.tables.dynamodb import TableRefused, Tables
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from litestar.types import ASGIApp
 
@@ -51,7 +51,8 @@ class Serving:
         tls: Makes the server's side of TLS when the first client wants it.
 
     Raises:
-        CannotStart: An expression or a schedule of the template cannot be followed, or there are no recordings.
+        CannotStart: An expression or a schedule of the template cannot be followed, there are no recordings, or a stage
+            has a name whose path is the emulator's own.
     """
 
     def __init__(
@@ -81,6 +82,9 @@ class Serving:
         account = Account(limits)
         try:
             self._exchange = exchange_for(settings, stack)
+            check_stages(
+                stack, {"2015-03-31": "Lambda's API"} | ({"exchange": "the exchange"} if self._exchange else {})
+            )
             self._sockets = [
                 Sockets(
                     Gateway(
@@ -155,6 +159,21 @@ class Serving:
         """Let go of connections to others."""
         for sockets in self._sockets:
             await sockets.close()
+
+
+def check_stages(stack: Stack, taken: Mapping[str, str]) -> None:
+    """
+    Refuse a stage at a path that is something else here; ``taken`` says what, by the path's first part.
+
+    Raises:
+        CannotStart: There is one.
+    """
+    for api in stack.apis:
+        if (what := taken.get(api.stage.name)) is not None:
+            raise CannotStart(
+                f"{api.name}: a stage cannot be named {api.stage.name} here, for /{api.stage.name} is {what}; "
+                "give it another name"
+            )
 
 
 def exchange_for(settings: UpSettings, stack: Stack) -> Exchange | None:

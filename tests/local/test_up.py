@@ -93,6 +93,14 @@ def test_a_folder_without_recordings_is_refused(tmp_path):
         exchange_for(UpSettings(providers=f"replay:{tmp_path}"), stack)
 
 
+def test_a_stage_at_a_path_of_the_emulators_own_is_refused(template):
+    template.write_text(TEMPLATE.replace("StageName: live", "StageName: 2015-03-31"))
+    with pytest.raises(
+        CannotStart, match=r"^api: a stage cannot be named 2015-03-31 here, for /2015-03-31 is Lambda's"
+    ):
+        up(UpSettings(template=template, port=0))
+
+
 def test_an_interpreter_that_is_not_there_is_refused(template):
     with pytest.raises(CannotStart, match=r"^--python /no/python: there is no such program$"):
         up(UpSettings(template=template, port=0, python=Path("/no/python")))
