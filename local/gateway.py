@@ -20,7 +20,7 @@ from local.events import Caller, Handshake, connect_event, context_of, identity_
 from local.limits import Choices, Limits
 from local.regions import partition_of
 from local.rules import answers
-from local.rules.admission import SERVER_ERROR, Admission, Upgrade
+from local.rules.admission import BAD_ANSWER, SERVER_ERROR, Admission, Upgrade
 from local.rules.alarms import Alarms
 from local.rules.calls import Call, Calls
 from local.rules.connections import Connection, Connections
@@ -68,7 +68,7 @@ class Gateway:
         self.choices = choices or Choices()
         self._random = random
         self._ids = Ids(region, random)
-        self._select = compile_selection(api.selection)
+        self._select = compile_selection(api.selection, numbers_select=self.choices.numbers_select)
         self._calls = Calls(longest=self.limits.integration, variables=api.stage.variables)
         self._alarms = Alarms()
         self._due: list[Effect] = []
@@ -163,12 +163,12 @@ class Gateway:
 
     def _decide(self, connection_id: str, status: int, subprotocol: str | None, now: float) -> list[Effect]:
         """Accept or refuse by the status that a ``$connect`` integration answered with."""
-        if 200 <= status < 300:  # noqa: PLR2004 # what success means in HTTP
+        refusal = self._admission.answered(status)
+        if refusal is None:
             return self._accept(connection_id, subprotocol, now)
-        # Below, nothing is answered yet (101 would be the gateway's own); above, HTTP has no such status.
-        if not 300 <= status < 600:  # noqa: PLR2004 # as above
-            return self._refuse(connection_id, Refusal(502, answers.SERVER_ERROR, SERVER_ERROR.error))
-        return self._refuse(connection_id, Refusal(status, answers.refusal_text(status)))
+        caller = self._connections[connection_id].caller
+        told = self._farewells.say(caller, 1006, "", now) if self.choices.refused_is_told else []
+        return [*self._refuse(connection_id, refusal), *told]
 
     # Messages from the client
 
@@ -293,7 +293,7 @@ class Gateway:
             except ValueError as fault:
                 said = str(fault)
         return [
-            *self._refuse(connection_id, Refusal(502, answers.SERVER_ERROR, SERVER_ERROR.error)),
+            *self._refuse(connection_id, BAD_ANSWER),
             Log(f"$connect: the function's answer is malformed: {said}"),
         ]
 
@@ -377,6 +377,23 @@ class Gateway:
 
     def closed(self, connection_id: str, code: int, reason: str, now: float) -> list[Effect]:
         """Take that a client has closed its socket, or lost it (1006)."""
+        if code == 1006 and self.choices.lost_late_by:  # noqa: PLR2004 # RFC 6455: no close frame came
+            return self._lose(connection_id, now)
+        return self._close(connection_id, code, reason, now)
+
+    def _lose(self, connection_id: str, now: float) -> list[Effect]:
+        """Keep a connection whose client is gone for as long as that is not noticed."""
+        connection = self._connections.get(connection_id)
+        if connection is None or not connection.open:
+            return self._close(connection_id, 1006, "", now)
+        if not connection.lost:
+            connection.lost = True
+            noticed_at = now + self.choices.lost_late_by
+            alarm = self._alarms.set(noticed_at, lambda at: self._close(connection_id, 1006, "", at))
+            connection.alarms.append(alarm)
+        return []
+
+    def _close(self, connection_id: str, code: int, reason: str, now: float) -> list[Effect]:
         connection = self._connections.pop(connection_id)
         if connection is None or not connection.open:
             return []

@@ -112,6 +112,17 @@ class Choices:
     #: its delivery best effort; here it is certain unless somebody wants to see what else happens.
     disconnect_late_by: float = 0.0
     disconnect_lost: float = 0.0
+    #: How many seconds it takes to notice that a client is gone without a word. The loopback tells at once; on AWS such
+    #: a connection may stay, and be posted to, until it is idle.
+    lost_late_by: float = 0.0
+    #: Whether a ``$connect`` that answers 201 to 299 lets the client in; else 200 alone does, and these are 502.
+    any_success_opens: bool = True
+    #: Whether a ``$connect`` that answers 5xx refuses with that status; else with 502.
+    fault_statuses_pass: bool = True
+    #: Whether ``$disconnect`` is run for a client that ``$connect`` refused.
+    refused_is_told: bool = False
+    #: Whether a number or a truth value selects a route by its text; else it selects ``$default``.
+    numbers_select: bool = True
     #: Answer to a ``$connect`` that exceeds its integration timeout; REST APIs say 504.
     connect_timeout_status: int = 504
     #: Answer to a URL of more than 4,096 characters; the quota is documented, the status is HTTP's own for it.

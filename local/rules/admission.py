@@ -1,4 +1,4 @@
-"""Who may connect: what the gateway decides about an upgrade request before any ``$connect`` integration sees it."""
+"""Who may connect: what the gateway decides before ``$connect``'s integration is asked, and how it reads the answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.events import authorizer_event, context_of, with_more_identity
 from local.limits import LONGEST_URL
+from local.rules.answers import refusal_text
 from local.rules.authorizers import Allowed, Denied, missing_source, read_policy
 from local.rules.effects import Refusal
 from local.rules.reading import NoJson, read_json
@@ -27,6 +28,7 @@ FORBIDDEN = Refusal(403, "Forbidden", "ForbiddenException")
 UNAUTHORIZED = Refusal(401, "Unauthorized", "UnauthorizedException")
 TOO_MANY = Refusal(429, "Too Many Requests", "TooManyRequestsException")
 SERVER_ERROR = Refusal(500, "Internal server error", "InternalServerErrorException")
+BAD_ANSWER = Refusal(502, "Internal server error", "InternalServerErrorException")
 MISCONFIGURED = Refusal(500, "Internal server error", "AuthorizerConfigurationException")
 
 
@@ -112,6 +114,15 @@ class Admission:
             return SERVER_ERROR
         said = error.get("errorMessage") if isinstance(error, dict) else None
         return UNAUTHORIZED if said == "Unauthorized" else SERVER_ERROR
+
+    def answered(self, status: int) -> Refusal | None:
+        """Read the status that the integration of ``$connect`` answered with; ``None`` lets the client in."""
+        if status == 200 or (200 < status < 300 and self._choices.any_success_opens):  # noqa: PLR2004 # success in HTTP
+            return None
+        # Below, nothing is answered yet (101 would be the gateway's own); above, HTTP has no such status.
+        if not 300 <= status < (600 if self._choices.fault_statuses_pass else 500):  # noqa: PLR2004 # refusals in HTTP
+            return BAD_ANSWER
+        return Refusal(status, refusal_text(status))
 
     def check_key(self, caller: Caller, upgrade: Upgrade, route: Route, now: float) -> Refusal | None:
         """Look at the client's API key where the route asks for one."""

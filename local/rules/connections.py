@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Connection:
-    """One client's; ``upgrade`` is there until it is accepted or refused. Instants are epoch seconds."""
+    """
+    One client's; ``upgrade`` is there until it is accepted or refused. Instants are epoch seconds.
+
+    It is ``lost`` when its socket is gone and nobody is to know yet.
+    """
 
     caller: Caller
     host: int
@@ -28,6 +32,7 @@ class Connection:
     upgrade: Upgrade | None
     heard_at: float
     open: bool = False
+    lost: bool = False
     alarms: list[Alarm] = field(default_factory=list)
 
 

@@ -26,12 +26,12 @@ class BadExpression(ValueError):
     """A route selection expression that API Gateway would not take."""
 
 
-def compile_selection(expression: str) -> Callable[[str], str | None]:
+def compile_selection(expression: str, *, numbers_select: bool = True) -> Callable[[str], str | None]:
     """
     Make a function from a message's text to the route key that it selects.
 
     The function returns ``None`` where nothing can be selected (the text is no JSON, or a lone variable leads
-    nowhere), which means ``$default``.
+    nowhere), which means ``$default``. Without ``numbers_select`` a number or truth value leads nowhere, too.
 
     Raises:
         BadExpression: When ``expression`` is empty or names anything but ``request.body``.
@@ -61,6 +61,8 @@ def compile_selection(expression: str) -> Callable[[str], str | None]:
         if not isinstance(body, dict | list):
             return None
         found = [_walk(body, part) if not isinstance(part, str) else part for part in parts]
+        if not numbers_select:
+            found = [_MISSING if isinstance(value, int | float) else value for value in found]
         if len(found) == 1 and found[0] is _MISSING:
             return None
         return "".join("" if value is _MISSING else _as_text(value) for value in found)

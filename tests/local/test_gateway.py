@@ -47,6 +47,24 @@ class TestHandshake:
         assert (refusal.connection_id, refusal.status) == (connection_id, status)
         assert set(json.loads(refusal.body)) == {"message"}
 
+    @pytest.mark.parametrize(
+        ("choice", "status", "becomes"),
+        [("any_success_opens", 201, 502), ("any_success_opens", 200, 101), ("fault_statuses_pass", 503, 502)],
+    )
+    def test_which_statuses_mean_what_is_a_choice(self, choice, status, becomes):
+        subject = gateway(*ALL, choices=Choices(**{choice: False}))
+        _, [invoke] = subject.opened(handshake(), NOW)
+        [decision] = subject.answered(invoke.invocation, answer(statusCode=status), NOW)
+        assert (101 if isinstance(decision, Accept) else decision.status) == becomes
+
+    def test_a_refused_client_is_told_of_where_that_is_chosen(self):
+        subject = gateway(*ALL, choices=Choices(refused_is_told=True))
+        connection_id, [invoke] = subject.opened(handshake(), NOW)
+        refusal, told = subject.answered(invoke.invocation, answer(statusCode=403), NOW)
+        assert refusal.status == 403
+        context = json.loads(told.event)["requestContext"]
+        assert (context["eventType"], context["connectionId"]) == ("DISCONNECT", connection_id)
+
     @pytest.mark.parametrize("status", [100, 101, 199])
     def test_a_status_that_ends_nothing_is_502(self, status):
         subject = gateway(*ALL)
@@ -356,6 +374,29 @@ class TestTheEnd:
         subject = gateway(*ALL, choices=Choices(disconnect_lost=0.5))
         told = [only(subject.closed(opened(subject), 1000, "", NOW), Invoke) for _ in range(40)]
         assert 5 < sum(map(bool, told)) < 35
+
+    def test_a_lost_client_is_noticed_late_where_that_is_chosen(self):
+        subject = gateway(*ALL, choices=Choices(lost_late_by=60))
+        connection_id = opened(subject)
+        assert subject.closed(connection_id, 1006, "", NOW) == []
+        assert subject.closed(connection_id, 1006, "", NOW + 1) == []
+        assert subject.posted(connection_id, b"to nobody", NOW + 59)[0].status == 200
+        assert subject.woken(NOW + 59) == []
+        [invoke] = subject.woken(NOW + 60)
+        assert json.loads(invoke.event)["requestContext"]["disconnectStatusCode"] == 1006
+        assert subject.posted(connection_id, b"to nobody", NOW + 61)[0].status == 410
+        assert subject.woken(NOW + 10_000) == []
+
+    def test_a_lost_client_whose_idle_time_ends_first_is_told_of_once(self):
+        subject = gateway(*ALL, choices=Choices(lost_late_by=10_000))
+        connection_id = opened(subject)
+        subject.closed(connection_id, 1006, "", NOW)
+        assert len(only(subject.woken(NOW + 600), Invoke)) == 1
+        assert subject.woken(NOW + 20_000) == []
+
+    def test_a_client_that_closes_is_never_late(self):
+        subject = gateway(*ALL, choices=Choices(lost_late_by=60))
+        assert only(subject.closed(opened(subject), 1000, "", NOW), Invoke)
 
     def test_who_has_gone_leaves_no_alarm_behind(self):
         subject = gateway(*ALL)

@@ -36,3 +36,11 @@ def test_a_message_selects_a_route(expression, text, key):
 def test_other_expressions_are_refused(expression):
     with pytest.raises(BadExpression):
         compile_selection(expression)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [('{"action":1}', None), ('{"action":false}', None), ('{"action":"1"}', "1"), ('{"action":["a"]}', "[a]")],
+)
+def test_numbers_and_truth_values_may_select_nothing(text, key):
+    assert compile_selection("$request.body.action", numbers_select=False)(text) == key
