@@ -16,12 +16,13 @@ from litestar.middleware.compression import CompressionMiddleware
 from litestar.response import File
 from litestar.types import Receive, Scope, Send  # noqa: TC002 # Litestar reads annotations when it runs
 
-from local.access.callers import AccessFault, table_refusal
+from local.access.guards import DYNAMODB, GuardedTables, target_of
 from local.front.by_host import by_host, by_stage
+from local.front.direct import Leading
 from local.front.hosts import is_custom
-from local.management import FORBIDDEN, PREFIX, read_body, respond
+from local.management import FORBIDDEN, PREFIX, respond
 from local.sockets import refuse
-from local.stages import UPGRADE_REQUIRED, api_of_host, domain, refuse_upgrade, stage, without_stage
+from local.stages import UPGRADE_REQUIRED, StageApp, api_of_host, domain, refuse_upgrade, without_stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from local.stack import Mapped, OwnSystem
     from local.tables.dynamodb import Tables
 
-_REFUSED_BY_TABLES = {"content-type": "application/x-amz-json-1.0"}
 _NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>tickwire</title>
 <p>The page is not built yet: <code>make run</code> builds it, or <code>npm ci &amp;&amp; npm run build</code> in
 <code>client-app/</code>. The streams are served all the same.</p>"""
@@ -53,23 +53,24 @@ def create_app(
     services: Services,
     hosts: Mapping[str, str] | None = None,
     mappings: Sequence[Mapped] = (),
-) -> ASGIApp:
+) -> Leading:
     """
     Put everything that is served behind one port.
 
-    The hot paths (sockets, posts, DynamoDB) are ASGI applications: a Litestar route handler costs them half of their
-    speed, and for stages even its router is passed by. ``sockets`` has one for each API, ``hosts`` the ids of APIs by
-    the hosts that lead to them, ``mappings`` the domains of their own. ``access`` decides who may call the management
-    API and DynamoDB; ``invoke_api`` and ``services``, all that moto answers for, look at their callers themselves.
+    The hot paths (sockets, posts, DynamoDB) lie ahead of Litestar's router; posts and calls of DynamoDB are answered
+    without ASGI where that is possible (``Leading.direct``). ``sockets`` has one for each API, ``hosts`` the ids of
+    APIs by the hosts that lead to them, ``mappings`` the domains of their own. ``access`` decides who may call the
+    management API and DynamoDB; ``invoke_api`` and ``services``, all that moto answers for, look at their callers
+    themselves.
     """
     handlers: list[ASGIRouteHandler] = []
     stages: dict[str, ASGIApp] = {}
     for name, apis in _by_stage(sockets).items():
-        stages[name] = stage(apis, access, prefix=f"/{name}")
+        stages[name] = StageApp(apis, access, prefix=f"/{name}")
         # The first of several with a stage of one name has the short path; each has one of its own.
         for one in apis if len(apis) > 1 else ():
             prefix = f"/{one.gateway.api.id}/{name}"
-            handlers.append(_mount(prefix, stage([one], access, prefix=prefix)))
+            handlers.append(_mount(prefix, StageApp([one], access, prefix=prefix)))
     handlers.append(_mount(PREFIX.rstrip("/"), without_stage(sockets, access)))
     handlers.append(_mounted("/2015-03-31/functions", invoke_api, keep_prefix=True))
     if exchange is not None:
@@ -77,7 +78,8 @@ def create_app(
     if own is not None and sockets:
         handlers += [_public_path(path, stream, sockets[0]) for stream, path in own.streams.items()]
     page = own.page if own is not None else None
-    root = _root(tables, services, page, access)
+    guarded = GuardedTables(tables, access)
+    root = _root(guarded, services, page)
     app = cast(
         "ASGIApp",
         Litestar(
@@ -87,7 +89,7 @@ def create_app(
         ),
     )
     # Functions call DynamoDB at least once for each connection: as hot a path as the stages'.
-    stages[""] = _calls(root, app)
+    stages[""] = _calls(guarded, root, app)
     by_id = {one.gateway.api.id: one for one in sockets}
     leading = {
         host: api_of_host(by_id[api_id], access, custom=is_custom(host)) for host, api_id in (hosts or {}).items()
@@ -141,45 +143,34 @@ def _mounted(prefix: str, app: ASGIApp, *, keep_prefix: bool = False) -> ASGIRou
     return mounted
 
 
-def _calls(root: ASGIApp, default: ASGIApp) -> ASGIApp:
-    """Lead calls of AWS's services to ``root`` without a router between."""
+def _calls(tables: ASGIApp, root: ASGIApp, default: ASGIApp) -> ASGIApp:
+    """Lead calls of AWS's services to ``tables`` or ``root`` without a router between."""
 
-    async def lead(scope: Scope, receive: Receive, send: Send) -> None:
-        is_call = any(name.lower() == b"x-amz-target" for name, _ in scope["headers"])
-        await (root if is_call and scope["type"] == ScopeType.HTTP else default)(scope, receive, send)
+    def find(scope: Scope) -> ASGIApp:
+        if scope["type"] != ScopeType.HTTP or (target := target_of(scope)) is None:
+            return default
+        return tables if target.startswith(DYNAMODB) else root
 
-    return lead
+    return Leading(find)
 
 
-def _root(tables: Tables, services: Services, page: Path | None, access: Access) -> ASGIApp:
+def _root(tables: ASGIApp, services: Services, page: Path | None) -> ASGIApp:
     """Serve ``/``: a service of AWS to whoever asks for one, the page to everybody else."""
 
     async def root(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
             await refuse_upgrade(receive, send)
             return
-        headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        target = headers.get("x-amz-target")
-        is_tables = target is not None and target.startswith("DynamoDB")
+        target = target_of(scope)
+        is_tables = target is not None and target.startswith(DYNAMODB)
         if not is_tables and (service := services.asked(scope, target)) is not None:
             await services.serve(service, scope, receive, send)
-            return
-        if target is not None:
-            request_body = await read_body(receive)
-            try:
-                access.check_tables(target, scope, request_body)
-            except AccessFault as fault:
-                status, own_headers, body = 400, _REFUSED_BY_TABLES, table_refusal(fault)
-            else:
-                status, own_headers, body = await tables.serve(target, request_body)
-            raw = [(name.lower().encode(), value.encode()) for name, value in own_headers.items()]
-            raw.append((b"content-length", b"%d" % len(body)))
-            await send({"type": "http.response.start", "status": status, "headers": raw})
-            await send({"type": "http.response.body", "body": body, "more_body": False})
-            return
-        request: Request[None, None, State] = Request(scope, receive, send)
-        response = _file(page, "").to_asgi_response(app=None, request=request)
-        await response(scope, receive, send)
+        elif target is not None:
+            await tables(scope, receive, send)
+        else:
+            request: Request[None, None, State] = Request(scope, receive, send)
+            response = _file(page, "").to_asgi_response(app=None, request=request)
+            await response(scope, receive, send)
 
     return root
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from local.access.callers import AccessFault, refusal
+from local.front.direct import Reply, send_reply
 from local.functions.invocations import new_request_id
 from local.rules.effects import Answer
 
 if TYPE_CHECKING:
-    from litestar.types import HTTPRequestEvent, Receive, Scope, Send
+    from collections.abc import Mapping
+
+    from litestar.types import HTTPRequestEvent, Receive, Send
 
     from local.access.callers import Access
     from local.sockets import Sockets
@@ -21,27 +24,21 @@ _NOT_ALLOWED = Answer(405, b'{"message":"Method Not Allowed"}', "MethodNotAllowe
 FORBIDDEN = Answer(403, b'{"message":"Forbidden"}', "ForbiddenException")
 
 
-async def manage(
-    sockets: Sockets, access: Access, connection_id: str, scope: Scope, receive: Receive, send: Send
-) -> None:
-    """Serve one call of whoever may make it."""
-    body = await read_body(receive)
+def manage(sockets: Sockets, access: Access, connection_id: str, scope: Mapping[str, Any], body: bytes) -> Answer:
+    """Do what one call asks for, if its caller may; ``scope`` is a request's in ASGI, ``body`` all that it brings."""
     api = sockets.gateway.api
     try:
         access.check_management(api.id, api.stage.name, connection_id, scope, body)
     except AccessFault as fault:
-        await respond(send, refusal(fault))
-        return
-    match scope["method"]:  # type: ignore[typeddict-item] # an HTTP scope has a method
+        return refusal(fault)
+    match scope["method"]:
         case "POST":
-            answer = sockets.post(connection_id, body)
+            return sockets.post(connection_id, body)
         case "GET":
-            answer = sockets.gateway.looked(connection_id)
+            return sockets.gateway.looked(connection_id)
         case "DELETE":
-            answer = sockets.delete(connection_id)
-        case _:
-            answer = _NOT_ALLOWED
-    await respond(send, answer)
+            return sockets.delete(connection_id)
+    return _NOT_ALLOWED
 
 
 @lru_cache(maxsize=16_384)
@@ -61,7 +58,12 @@ async def read_body(receive: Receive) -> bytes:
 
 
 async def respond(send: Send, answer: Answer) -> None:
-    """Send an answer with the headers that the SDKs look for."""
+    """Send an answer as ASGI has it."""
+    await send_reply(send, reply_of(answer))
+
+
+def reply_of(answer: Answer) -> Reply:
+    """Return an answer with the headers that the SDKs look for."""
     headers = [
         (b"x-amzn-requestid", new_request_id().encode()),
         (b"content-type", b"application/json"),
@@ -71,5 +73,4 @@ async def respond(send: Send, answer: Answer) -> None:
         del headers[1:]
     if answer.error is not None:
         headers.append((b"x-amzn-errortype", answer.error.encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+    return Reply(answer.status, headers, answer.body)

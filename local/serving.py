@@ -127,7 +127,7 @@ class Serving:
             hosts=self._hosts.apis,
             mappings=self._stack.mappings,
         )
-        return Front(app, hosts=self._hosts, tls=self._tls, started=started, stopping=stopping)
+        return Front(app, hosts=self._hosts, tls=self._tls, started=started, stopping=stopping, direct=app.direct)
 
     async def make_tables(self) -> None:
         """

@@ -1,14 +1,16 @@
-"""Stages as ASGI applications: a stage's sockets at its path, its management API below."""
+"""Stages as applications: a stage's sockets at its path, its management API below."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from litestar.enums import ScopeType
 
-from local.management import FORBIDDEN, PREFIX, connection_id_of, manage, respond
+from local.front.direct import Leading, Reply, Responder, send_reply
+from local.management import FORBIDDEN, PREFIX, connection_id_of, manage, read_body, reply_of, respond
 from local.rules.effects import Answer
 from local.sockets import refuse
 
@@ -25,9 +27,9 @@ _FOUND: Final = 200
 _log = logging.getLogger("tickwire.stages")
 
 
-def stage(apis: Sequence[Sockets], access: Access, *, prefix: str) -> ASGIApp:
+class StageApp:
     """
-    Serve a stage.
+    Serves a stage; calls of its management API directly too.
 
     Args:
         apis: Those that have a stage of this name. The first gets whoever connects; a call of the management API goes
@@ -35,71 +37,63 @@ def stage(apis: Sequence[Sockets], access: Access, *, prefix: str) -> ASGIApp:
         access: Decides who may call the management API.
         prefix: Where the stage lies: ``/prod``, or nothing for a domain of somebody's own.
     """
-    length = len(prefix)
-    below = f"{prefix}{PREFIX}".encode()
 
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, apis: Sequence[Sockets], access: Access, *, prefix: str) -> None:
+        self._apis = apis
+        self._access = access
+        self._prefix = prefix
+        self._below = f"{prefix}{PREFIX}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request as ASGI has it."""
         path = scope["raw_path"]
-        if path.startswith(below) and len(apis) == 1 and scope["type"] == ScopeType.HTTP:
-            # Ahead of everything else, because one tick brings thousands of posts.
-            await manage(apis[0], access, connection_id_of(path[len(below) :]), scope, receive, send)
-            return
-        rest = path[length:].decode("latin-1")
+        rest = path[len(self._prefix) :].decode("latin-1")
         if scope["type"] == ScopeType.WEBSOCKET:
             if rest in {"", "/"}:
-                await apis[0].serve(scope, receive, send)
+                await self._apis[0].serve(scope, receive, send)
             else:
                 await refuse_upgrade(receive, send)
         elif (decoded := rest.replace("%40", "@")).startswith(PREFIX):
-            connection_id = connection_id_of(decoded[len(PREFIX) :].encode("latin-1"))
-            sockets = apis[0] if len(apis) == 1 else owner(apis, connection_id) or apis[0]
-            await manage(sockets, access, connection_id, scope, receive, send)
+            await send_reply(
+                send, self._manage(decoded[len(PREFIX) :].encode("latin-1"), scope, await read_body(receive))
+            )
         elif rest in {"", "/"}:
             await respond(send, UPGRADE_REQUIRED)
-        elif not prefix:
+        elif not self._prefix:
             # What AWS says of a stage in the path where a domain leads to the stage already.
             message = f"No method found matching route {rest[1:]} for http method {scope['method']}"
             await respond(send, Answer(403, msgspec.json.encode({"message": message}), "ForbiddenException"))
         else:
             await respond(send, FORBIDDEN)
 
-    return serve
+    def direct(self, scope: Mapping[str, Any]) -> Responder | None:
+        """Answer calls of the management API that spell its path as everybody does."""
+        path: bytes = scope["raw_path"]
+        return partial(self._manage, path[len(self._below) :]) if path.startswith(self._below) else None
+
+    def _manage(self, rest: bytes, scope: Mapping[str, Any], body: bytes) -> Reply:
+        """Serve a call of the management API; ``rest`` is what follows ``/@connections/``."""
+        connection_id = connection_id_of(rest)
+        apis = self._apis
+        sockets = apis[0] if len(apis) == 1 else owner(apis, connection_id) or apis[0]
+        return reply_of(manage(sockets, self._access, connection_id, scope, body))
 
 
 def api_of_host(sockets: Sockets, access: Access, *, custom: bool) -> ASGIApp:
     """Serve the one API that a host leads to; under a domain of somebody's own the path names no stage."""
-    if custom:
-        return stage([sockets], access, prefix="")
-    prefix = f"/{sockets.gateway.api.stage.name}"
-    inside = stage([sockets], access, prefix=prefix)
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["raw_path"].decode("latin-1")
-        if path == prefix or path.startswith(f"{prefix}/"):
-            await inside(scope, receive, send)
-        elif scope["type"] == ScopeType.WEBSOCKET:
-            await refuse_upgrade(receive, send)
-        else:
-            await respond(send, FORBIDDEN)
-
-    return serve
+    return domain({"" if custom else sockets.gateway.api.stage.name: sockets}, access)
 
 
 def domain(apis: Mapping[str, Sockets], access: Access) -> ASGIApp:
-    """Serve a domain of somebody's own; ``apis`` are by the first part of the path that leads to each, or nothing."""
-    keyed = {key: stage([sockets], access, prefix=f"/{key}" if key else "") for key, sockets in apis.items()}
+    """Serve a host; ``apis`` are by the first part of the path that leads to each, or nothing."""
+    keyed = {key: StageApp([sockets], access, prefix=f"/{key}" if key else "") for key, sockets in apis.items()}
 
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+    def find(scope: Scope) -> ASGIApp:
         path = scope["raw_path"].decode("latin-1")
         fitting = [key for key in keyed if not key or path == f"/{key}" or path.startswith(f"/{key}/")]
-        if fitting:
-            await keyed[max(fitting, key=len)](scope, receive, send)
-        elif scope["type"] == ScopeType.WEBSOCKET:
-            await refuse_upgrade(receive, send)
-        else:
-            await respond(send, FORBIDDEN)
+        return keyed[max(fitting, key=len)] if fitting else nowhere
 
-    return serve
+    return Leading(find)
 
 
 def without_stage(apis: Sequence[Sockets], access: Access) -> ASGIApp:
@@ -126,7 +120,7 @@ def without_stage(apis: Sequence[Sockets], access: Access) -> ASGIApp:
                     "and https://{api}.execute-api.{region}.amazonaws.com wants /%s before it",
                     sockets.gateway.api.stage.name,
                 )
-            await manage(sockets, access, connection_id, scope, receive, send)
+            await respond(send, manage(sockets, access, connection_id, scope, await read_body(receive)))
 
     return serve
 
@@ -134,6 +128,14 @@ def without_stage(apis: Sequence[Sockets], access: Access) -> ASGIApp:
 def owner(apis: Sequence[Sockets], connection_id: str) -> Sockets | None:
     """Return the API that has a connection."""
     return next((one for one in apis if one.gateway.looked(connection_id).status == _FOUND), None)
+
+
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse whatever comes to a place where nothing is."""
+    if scope["type"] == ScopeType.WEBSOCKET:
+        await refuse_upgrade(receive, send)
+    else:
+        await respond(send, FORBIDDEN)
 
 
 async def refuse_upgrade(receive: Receive, send: Send) -> None:

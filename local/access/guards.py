@@ -1,20 +1,27 @@
-"""Lambda's API behind a look at the caller."""
+"""Lambda's API and DynamoDB behind a look at the caller."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote
 
-from local.access.callers import AccessFault, refusal
+from local.access.callers import AccessFault, refusal, table_refusal
+from local.front.direct import Reply, Responder, send_reply
 from local.functions.invoke_api import PREFIX
 from local.management import read_body, respond
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
 
     from local.access.callers import Access
+    from local.tables.dynamodb import Tables
+
+#: How the names of DynamoDB's operations begin, and those of its streams.
+DYNAMODB: Final = "DynamoDB"
+_REFUSED_BY_TABLES: Final = {"content-type": "application/x-amz-json-1.0"}
 
 
 def guard_invoke(app: ASGIApp, access: Access, arn_of: Callable[[str], str]) -> ASGIApp:
@@ -39,6 +46,51 @@ def guard_invoke(app: ASGIApp, access: Access, arn_of: Callable[[str], str]) -> 
         await app(scope, replay, send)
 
     return guarded
+
+
+class GuardedTables:
+    """DynamoDB for those whom ``access`` lets through: an application, which answers directly too where it can."""
+
+    def __init__(self, tables: Tables, access: Access) -> None:
+        self._tables = tables
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a call as ASGI has it: whatever has an ``X-Amz-Target``."""
+        target = target_of(scope) or ""
+        body = await read_body(receive)
+        reply = self._at_once(target, scope, body)
+        if reply is None:
+            reply = _reply(await self._tables.serve(target, body))
+        await send_reply(send, reply)
+
+    def direct(self, scope: Mapping[str, Any]) -> Responder | None:
+        """Answer calls for which nothing has to be loaded."""
+        target = target_of(scope)
+        return partial(self._at_once, target) if target is not None and target.startswith(DYNAMODB) else None
+
+    def _at_once(self, target: str, scope: Mapping[str, Any], body: bytes) -> Reply | None:
+        try:
+            self._access.check_tables(target, scope, body)
+        except AccessFault as fault:
+            return _reply((400, _REFUSED_BY_TABLES, table_refusal(fault)))
+        answered = self._tables.at_once(target, body)
+        return None if answered is None else _reply(answered)
+
+
+def target_of(scope: Mapping[str, Any]) -> str | None:
+    """Return the operation that a call of one of AWS's JSON protocols names (``X-Amz-Target``)."""
+    for name, value in scope["headers"]:
+        if name == b"x-amz-target":
+            return str(value, "latin-1")
+    return None
+
+
+def _reply(answered: tuple[int, dict[str, str], bytes]) -> Reply:
+    status, own_headers, body = answered
+    headers = [(name.encode(), value.encode()) for name, value in own_headers.items()]
+    headers.append((b"content-length", b"%d" % len(body)))
+    return Reply(status, headers, body)
 
 
 def _resource(scope: Scope, arn_of: Callable[[str], str]) -> str:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 
-from local.front.socket_protocol import HttpProtocol, SocketProtocol
+from local.front.http_protocol import HttpProtocol
+from local.front.socket_protocol import SocketProtocol
 from local.front.tunnel import CONNECT, LONGEST_HEAD, ProxyFault, outer_proxies, proxy_answer, read_target, relay
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from litestar.types import ASGIApp
 
+    from local.front.direct import Find
     from local.front.hosts import Hosts
 
 #: A client that has sent nothing, or half of a handshake, for this many seconds is hung up on.
@@ -47,6 +49,7 @@ class Front(uvicorn.Server):
         started: Called when connections are accepted.
         stopping: Called before everything is closed.
         silent_for: Seconds after which a client that says nothing is hung up on.
+        direct: Finds who answers a request without ASGI (``local.front.direct``).
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Front(uvicorn.Server):
         started: Callable[[], None],
         stopping: Callable[[], None],
         silent_for: float = SILENT_FOR,
+        direct: Find | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -78,6 +82,7 @@ class Front(uvicorn.Server):
             )
         )
         self._hosts = hosts
+        self._find = direct
         self._make_tls = tls
         self._tls: ssl.SSLContext | None = None
         self._tell_started = started
@@ -156,6 +161,7 @@ class Front(uvicorn.Server):
     def _protocol(self) -> HttpProtocol:
         protocol = HttpProtocol(config=self.config, server_state=self.server_state, app_state={})
         protocol.patience = self._silent_for
+        protocol.find = self._find
         return protocol
 
     def _secure(self) -> SSLProtocol:

@@ -113,11 +113,18 @@ class Tables:
 
     async def serve(self, target: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Answer one call as ``answer`` does, without holding up the event loop while moto is loaded for it."""
+        answered = self.at_once(target, body)
+        if answered is None:
+            await self.load()
+            answered = self._answer(target, body, self._run)
+        return answered
+
+    def at_once(self, target: str, body: bytes) -> tuple[int, dict[str, str], bytes] | None:
+        """Answer one call as ``answer`` does, or not at all (None) if moto had to be loaded for it."""
         try:
             return self._answer(target, body, self._run_at_once)
         except Unusual:
-            await self.load()
-            return self._answer(target, body, self._run)
+            return None
 
     def answer(self, target: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
         """

@@ -127,6 +127,7 @@ async def test_what_only_moto_knows_is_answered_over_the_same_rows(tables: Table
 async def test_an_unusual_call_of_a_hot_operation_waits_for_moto(tables: Tables) -> None:
     call(tables, "PutItem", TableName="things", Item=key("1"))
     legacy = {"TableName": "things", "Key": key("1"), "AttributesToGet": ["sk"]}
+    assert tables.at_once("DynamoDB_20120810.GetItem", json.dumps(legacy).encode()) is None
     status, _, body = await tables.serve("DynamoDB_20120810.GetItem", json.dumps(legacy).encode())
     assert (status, json.loads(body)["Item"]["sk"]) == (200, key("1")["sk"])
     assert tables._backend is not None
