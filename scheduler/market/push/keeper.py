@@ -124,14 +124,20 @@ class Keeper:
     async def _keep(self) -> None:
         try:
             while True:
-                await self._wait()
-                await self._hold()
-        except Exception:
-            logger.exception("nobody listens to %s any more: a bug", self._name)
-            raise
+                try:
+                    await self._wait()
+                    await self._hold()
+                except Exception:
+                    # Quotes come over HTTP meanwhile, and the next turn, after the pause of a failure, may go well.
+                    logger.exception("listening to %s met a bug", self._name)
+                    self._failures += 1
+                    await self._end()
         finally:
-            closing, self._connections = self._connections, []
-            await asyncio.gather(*(connection.close() for connection in closing))
+            await self._end()
+
+    async def _end(self) -> None:
+        closing, self._connections = self._connections, []
+        await asyncio.gather(*(connection.close() for connection in closing))
 
     async def _wait(self) -> None:
         """Wait until another connection may be tried."""

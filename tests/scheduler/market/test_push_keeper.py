@@ -195,6 +195,30 @@ async def test_a_bug_in_reading_ends_the_socket_and_no_more(monkeypatch, caplog)
     assert "Traceback" in caplog.text
 
 
+async def test_a_bug_in_one_turn_is_logged_and_the_next_one_listens(monkeypatch, caplog):
+    async def fail(self, instruments):
+        monkeypatch.undo()
+        raise KeyError("btcusdt")
+
+    monkeypatch.setattr(BinanceListening, "listen", fail)
+    async with listening(Host(saying("1.00"))) as keeper:
+        await until(lambda: last(keeper) == "1.00")
+    assert "listening to binance met a bug" in caplog.text
+    assert "KeyError: 'btcusdt'" in caplog.text
+
+
+async def test_a_bug_once_the_socket_is_open_leaves_no_socket_behind(monkeypatch):
+    async def fail(self, before):
+        monkeypatch.undo()
+        raise KeyError("bug")
+
+    monkeypatch.setattr(Keeper, "_hand_over", fail)
+    host = Host(saying("1.00"), saying("2.00"))
+    async with listening(host) as keeper:
+        await until(lambda: last(keeper) == "2.00")
+        await until(lambda: host.open == 1)
+
+
 async def test_an_announced_shutdown_moves_over_before_the_end():
     told = asyncio.Event()
 
