@@ -105,7 +105,7 @@ class Fanout:
 
         A group that could not be started, that nobody takes, that gives up or that falls silent is started once more.
         Clients are not harmed when both attempts post, because they go by ``seq``. The shards of groups that have not
-        reported in the end count as unread.
+        reported in the end count as unread; nobody waits for one that has failed for good.
         """
         begun = self.now()
         told = await asyncio.to_thread(pack, telling)
@@ -154,6 +154,7 @@ class _Watch:
         self._started_at: dict[int, int] = {}
         self._not_started: set[int] = set()
         self._tallies: dict[int, Tally] = {}
+        self._lost: dict[int, Assignment] = {}
 
     @property
     def has_started(self) -> bool:
@@ -183,11 +184,16 @@ class _Watch:
             if mine is not None and mine.tally is not None:
                 self._tallies[number] = mine.tally
                 del self.waiting[number]
-            elif turn.attempt < ATTEMPTS and self._has_failed(number, mine):
+            elif not self._has_failed(number, mine):
+                continue
+            elif turn.attempt < ATTEMPTS:
                 self.waiting[number] = msgspec.structs.replace(assignment, attempt=turn.attempt + 1)
                 self._not_started.discard(number)
                 logger.warning("group %d of tick %d of %s is started again", number, turn.seq, turn.stream)
                 again.append(number)
+            elif number in self._not_started or (mine is not None and mine.alive_at == 0):
+                # Not one that was only silent: it may report yet.
+                self._lost[number] = self.waiting.pop(number)
         return again
 
     def _has_failed(self, number: int, standing: Standing | None) -> bool:
@@ -198,9 +204,9 @@ class _Watch:
     def outcome(self, *, seconds: float) -> Outcome:
         """Add everything up."""
         tallies = list(self._tallies.values())
-        unheard = sum(len(assignment.shards) for assignment in self.waiting.values())
-        if self.waiting:
-            logger.error("groups %s have not reported in time", sorted(self.waiting))
+        unheard = self.waiting | self._lost
+        if unheard:
+            logger.error("groups %s have failed or not reported in time", sorted(unheard))
         return Outcome(
             Delivery(
                 followers=sum(one.followers for one in tallies),
@@ -209,10 +215,10 @@ class _Watch:
                 limited=sum(one.limited for one in tallies),
                 failed=sum(one.failed for one in tallies),
                 late=sum(one.late for one in tallies),
-                unread=sum(one.unread for one in tallies) + unheard,
+                unread=sum(one.unread for one in tallies) + sum(len(one.shards) for one in unheard.values()),
                 seconds=seconds,
             ),
-            groups=len(self._tallies) + len(self.waiting),
+            groups=len(self._tallies) + len(unheard),
             gone=sum(one.gone for one in tallies),
             forgotten=sum(one.forgotten for one in tallies),
         )

@@ -156,6 +156,27 @@ def test_a_group_is_started_twice_and_no_more():
     assert ended <= 4_500
 
 
+def test_nobody_waits_for_a_group_that_could_not_be_started_twice(caplog):
+    functions = Functions(None, OUTAGE, None, None, OUTAGE)
+    outcome, ended = fan_out(functions)
+    assert (outcome.groups, outcome.delivery.unread) == (4, 2)
+    assert ended < 1_000
+    assert "groups [1] have failed" in caplog.text
+
+
+def test_nobody_waits_for_a_group_that_has_given_up_twice(monkeypatch):
+    functions = Functions()
+
+    def fail(stream):
+        raise OSError("no route")
+
+    monkeypatch.setattr(functions.ports.snapshots, "latest", fail)
+    monkeypatch.setattr("scheduler.fanout.pack", partial(pack, limit=10))
+    outcome, ended = fan_out(functions)
+    assert (len(functions.events), outcome.groups, outcome.delivery.unread) == (8, 4, 8)
+    assert ended < 1_500
+
+
 def test_a_slow_start_and_the_one_that_took_its_place_post_once():
     functions = Functions(None, 2.5)
     fan_out(functions)
