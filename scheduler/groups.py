@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -65,7 +66,8 @@ class GroupStore(Protocol):
         """
         Take a turn; False when this one, a later attempt or a later tick was taken, or this tick done, already.
 
-        So an event that Lambda delivers twice is served once. ``now`` is epoch milliseconds.
+        So an event that Lambda delivers twice is served once; a write that succeeded unheard, and is tried again by the
+        store itself, has taken the turn. ``now`` is epoch milliseconds.
         """
         ...
 
@@ -98,9 +100,11 @@ class DynamoGroupStore:
         """Take a turn in one conditional UpdateItem."""
         return self._update(
             turn,
-            "SET #seq = :seq, #attempt = :attempt, #alive_at = :alive_at, #expires_at = :expires_at REMOVE #tally",
+            "SET #seq = :seq, #attempt = :attempt, #owner = :owner, #alive_at = :alive_at, #expires_at = :expires_at"
+            " REMOVE #tally",
             "attribute_not_exists(#seq) OR #seq < :seq"
             " OR (#seq = :seq AND #attempt < :attempt AND attribute_not_exists(#tally))",
+            owner={"S": uuid.uuid4().hex},
             alive_at={"N": str(now)},
             expires_at={"N": str(now // 1000 + KEPT_FOR_S)},
             tally=None,
@@ -139,14 +143,16 @@ class DynamoGroupStore:
                 Key={"pk": {"S": f"FANOUT#{turn.stream}"}, "sk": {"S": f"{turn.group:04d}"}},
                 UpdateExpression=change,
                 ConditionExpression=condition,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 ExpressionAttributeNames={f"#{name}": name for name in ("seq", "attempt", *values)},
                 ExpressionAttributeValues={
                     **given,
                     **{f":{name}": value for name, value in values.items() if value is not None},
                 },
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
+        except self._client.exceptions.ConditionalCheckFailedException as refusal:
+            found: Any = refusal.response.get("Item", {})
+            return "owner" in values and found.get("owner") == values["owner"]
         return True
 
 

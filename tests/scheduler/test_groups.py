@@ -40,6 +40,25 @@ def test_a_turn_is_taken_once(groups):
     assert groups.standings("market") == {2: Standing(FIRST, NOON)}
 
 
+def test_a_turn_is_taken_by_a_write_that_is_tried_again_because_its_answer_was_lost(dynamodb, monkeypatch):
+    create_table(dynamodb)
+    write = dynamodb.update_item
+
+    def write_twice(**given):
+        write(**given)
+        return write(**given)
+
+    groups = DynamoGroupStore(dynamodb, "tickwire")
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(dynamodb, "update_item", write_twice)
+            assert groups.take(FIRST, now=NOON)
+            assert not groups.take(FIRST, now=NOON + 1), "another one's"
+        assert groups.stay(FIRST, alive_at=NOON + 2)
+    finally:
+        dynamodb.delete_table(TableName="tickwire")
+
+
 def test_a_later_attempt_takes_over_and_an_earlier_one_comes_too_late(groups):
     groups.take(FIRST, now=NOON)
     assert groups.take(SECOND, now=NOON + 1)
