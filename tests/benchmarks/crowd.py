@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 HANDSHAKES = 8
 """How many clients are on their way in at once; the functions that serve them are processes on a shared core."""
 
+NAP = 0.001
+"""
+Seconds between two looks at what has come. Each message would wake this process otherwise, at the cost of the core that
+the broadcaster is on: real clients have machines of their own. It makes receipts later by so much at most.
+"""
+
 OPEN_WITHIN = 300.0
 """Seconds in which all must be in."""
 
@@ -168,6 +174,7 @@ class _Program:
         commands = sys.stdin.fileno()
         self._poll.register(commands, select.EPOLLIN)
         while True:
+            time.sleep(NAP)
             for descriptor, _ in self._poll.poll():
                 if descriptor == commands:
                     line = sys.stdin.readline()
