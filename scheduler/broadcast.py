@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from contextlib import suppress
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from handlers.hub.connections import is_outage
 from handlers.hub.errors import ConnectionGone, GatewayFault, LimitExceeded
@@ -66,7 +66,15 @@ class Delivery:
     gone: list[str] = field(default_factory=list)
 
 
-async def broadcast(
+@dataclass(slots=True)
+class Place:
+    """A connection among all followers of a stream, who go by shard and id; by itself nowhere."""
+
+    shard: int = -1
+    connection_id: str = ""
+
+
+async def broadcast(  # noqa: PLR0913  # whoever posts says what, to whom, through what and how fast
     stream: str,
     messages: Callable[[Connection], Sequence[bytes]],
     *,
@@ -76,6 +84,7 @@ async def broadcast(
     within: float,
     shards: Collection[int] | None = None,
     quota: Quota | None = None,
+    left_off: Place | None = None,
     in_flight: int = IN_FLIGHT,
     jitter: Callable[[], float] = random.random,
 ) -> Delivery:
@@ -95,6 +104,8 @@ async def broadcast(
         within: Seconds after which whoever is not yet served is left to the next tick.
         shards: Whose connections; all by default.
         quota: How fast may be posted, retries included; as fast as it goes by default.
+        left_off: Where the last broadcast had to stop, and this one goes on: with too small a quota everybody is missed
+            in turn. Changed to where this one stops; where it gets lost, it begins anywhere.
         in_flight: How many first posts may be under way at once; a quarter as many again may be retries, and three
             quarters as many first posts that wait for a slow answer (so 64 need the 128 sockets of a pool).
         jitter: Random numbers from 0 to 1.
@@ -105,12 +116,14 @@ async def broadcast(
     clock = asyncio.get_running_loop().time
     started = clock()
     chosen = range(to.shards) if shards is None else shards
-    run = _Broadcast(messages, gateway=gateway, quota=quota, in_flight=in_flight, jitter=jitter)
+    place = left_off or Place()
+    run = _Broadcast(messages, gateway=gateway, quota=quota, left_off=place, in_flight=in_flight, jitter=jitter)
     try:
         async with asyncio.timeout(within):
             await run.deliver({shard: to.followers(stream, shard, now=now // 1000) for shard in chosen})
     except TimeoutError:
-        run.delivery.late = run.read - run.settled
+        run.delivery.late = run.read - run.settled + len(run.last)
+    run.leave_off()
     run.delivery.seconds = clock() - started
     return run.delivery
 
@@ -134,6 +147,15 @@ async def forget(gone: Iterable[str], connections: ConnectionStore, *, now: int)
     return sum(answer is True for answer in answers)
 
 
+class _Letter(NamedTuple):
+    """What waits to be posted to one connection."""
+
+    number: int
+    shard: int
+    connection_id: str
+    messages: Sequence[bytes]
+
+
 class _Broadcast:
     """The tasks of one broadcast and what they count."""
 
@@ -143,67 +165,102 @@ class _Broadcast:
         *,
         gateway: Poster,
         quota: Quota | None,
+        left_off: Place,
         in_flight: int,
         jitter: Callable[[], float],
     ) -> None:
         self.delivery = Delivery()
         self.read = 0
         self.settled = 0
+        self.last: list[Connection] = []
         self._messages = messages
         self._gateway = gateway
         self._quota = quota
+        self._left_off = left_off
         self._in_flight = in_flight
         self._workers = 0
         self._posting_since: dict[str, float] = {}
-        self._now = asyncio.get_running_loop().time
-        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
         self._jitter = jitter
-        self._waiting: asyncio.Queue[tuple[str, Sequence[bytes]] | None] = asyncio.Queue(_AHEAD)
+        self._waiting: deque[_Letter] = deque()
+        self._put_back: list[_Letter] = []
+        self._reading: dict[int, str] = {}  # the last connection read of each shard that has further ones
+        self._has_room = asyncio.Event()
         self._retrying = asyncio.Semaphore(max(1, in_flight // 4))
         self._told: set[type[Exception]] = set()
 
     async def deliver(self, shards: Mapping[int, Iterator[Connection]]) -> None:
         """Serve every follower in ``shards``; returns when the last one is settled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._relieve(group))
-            async with asyncio.TaskGroup() as readers:
-                for shard, followers in shards.items():
-                    readers.create_task(self._read(shard, followers, group))
-            if self._workers:
-                # One end for all of them: whoever meets it leaves it for the next.
-                await self._waiting.put(None)
-            else:
-                self._ended.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._relieve(group)
+                if self._left_off.shard in shards:
+                    group.create_task(self._read_in_turn(shards, group))
+                else:
+                    for shard, followers in shards.items():
+                        group.create_task(self._read(shard, followers, group))
+        finally:
+            self._relieving.cancel()
+
+    async def _read_in_turn(self, shards: Mapping[int, Iterator[Connection]], group: asyncio.TaskGroup) -> None:
+        """Read the shards one after the other, beginning in the middle of one; its first part is the last."""
+        first = self._left_off.shard
+        for shard in sorted(shards, key=lambda shard: (shard < first, shard)):
+            await self._read(shard, shards[shard], group)
+        last, self.last = self.last, []
+        self._accept(first, last, group)
 
     async def _read(self, shard: int, followers: Iterator[Connection], group: asyncio.TaskGroup) -> None:
+        first = self._left_off.connection_id if shard == self._left_off.shard else ""
+        self._reading[shard] = first
         try:
             is_read = False
             while not is_read:
                 chunk = await asyncio.to_thread(_take, followers)
                 is_read = len(chunk) < _CHUNK
                 self.delivery.followers += len(chunk)
-                for connection in chunk:
-                    messages = self._messages(connection)
-                    if messages:
-                        self.read += 1
-                        await self._wait(group, (connection.id, messages))
+                if chunk and chunk[0].id < first:
+                    self.last += [one for one in chunk if one.id < first]
+                    chunk = [one for one in chunk if one.id >= first]
+                self._accept(shard, chunk, group)
+                self._reading[shard] = chunk[-1].id if chunk else first
+                while len(self._waiting) > _AHEAD:
+                    self._has_room.clear()
+                    await self._has_room.wait()
         except Exception as trouble:  # noqa: BLE001 - whatever one shard meets, the others are served
             self.delivery.unread += 1
             _log("shard %d could not be read: %r", shard, trouble, trouble=trouble)
+        del self._reading[shard]
 
-    async def _wait(self, group: asyncio.TaskGroup, letter: tuple[str, Sequence[bytes]]) -> None:
-        """Put a letter among those waiting for a worker; for few letters there are few workers."""
-        if self._workers < self._in_flight:
-            self._employ(group)
-        await self._waiting.put(letter)
+    def _accept(self, shard: int, connections: Sequence[Connection], group: asyncio.TaskGroup) -> None:
+        """Put what there is for ``connections`` among the waiting."""
+        for one in connections:
+            messages = self._messages(one)
+            if messages:
+                self.read += 1
+                self._waiting.append(_Letter(self.read, shard, one.id, messages))
+        self._employ(group, min(len(self._waiting), self._in_flight - self._workers))
 
-    def _employ(self, group: asyncio.TaskGroup) -> None:
-        self._workers += 1
-        group.create_task(self._work(group))
+    def _employ(self, group: asyncio.TaskGroup, number: int) -> None:
+        for _ in range(number):
+            self._workers += 1
+            group.create_task(self._work(group))
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
-        while (letter := await self._waiting.get()) is not None:
-            connection_id, messages = letter
+        """Post what waits, until nothing does or there are enough others."""
+        waiting, quota = self._waiting, self._quota
+        while waiting:
+            letter = waiting.popleft()
+            if len(waiting) == _AHEAD:
+                self._has_room.set()
+            if quota is not None and not quota.take_now(self._now()):
+                try:
+                    await quota.take()
+                except asyncio.CancelledError:
+                    self._put_back.append(letter)
+                    raise
+            _, _, connection_id, messages = letter
             left = await self._post(connection_id, messages)
             if left:
                 group.create_task(self._retry(connection_id, left))
@@ -211,19 +268,12 @@ class _Broadcast:
                 self.settled += 1
             if self._workers > self._in_flight and self._workers > self._in_flight + self._slow():
                 break
-        else:
-            self._waiting.put_nowait(None)
-            self._ended.set()
         self._workers -= 1
 
-    async def _relieve(self, group: asyncio.TaskGroup) -> None:
+    def _relieve(self, group: asyncio.TaskGroup) -> None:
         """Put somebody in the place of each who waits for a slow answer, so that it is nobody else's trouble."""
-        while not self._ended.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SLOW_S):
-                    await self._ended.wait()
-            for _ in range(self._workers, self._in_flight + self._slow() if self._posting_since else 0):
-                self._employ(group)
+        self._employ(group, min(len(self._waiting), self._in_flight + self._slow() - self._workers))
+        self._relieving = self._loop.call_later(SLOW_S, self._relieve, group)
 
     def _slow(self) -> int:
         """Count who waits for a slow answer, as far as there are places for it."""
@@ -235,6 +285,8 @@ class _Broadcast:
         for attempt in range(1, ATTEMPTS):
             await asyncio.sleep(self._jitter() * BACKOFF_S * 2 ** (attempt - 1))
             async with self._retrying:
+                if self._quota is not None:
+                    await self._quota.take()
                 messages = await self._post(connection_id, messages)
             if not messages:
                 break
@@ -243,10 +295,14 @@ class _Broadcast:
         self.settled += 1
 
     async def _post(self, connection_id: str, messages: Sequence[bytes]) -> Sequence[bytes]:
-        """Post ``messages``; return those that the gateway answered with 429, and the ones after."""
+        """
+        Post ``messages``; return those that the gateway answered with 429, and the ones after.
+
+        The quota has been asked for the first of them.
+        """
         delivery = self.delivery
         for number, message in enumerate(messages):
-            if self._quota is not None:
+            if number and self._quota is not None:
                 await self._quota.take()
             self._posting_since[connection_id] = self._now()
             try:
@@ -265,6 +321,18 @@ class _Broadcast:
             delivery.posted += 1
             delivery.bytes += len(message)
         return ()
+
+    def leave_off(self) -> None:
+        """
+        Note where the next broadcast is to begin: with the first that nobody began to post to.
+
+        Not with one that was being posted to, whose answer is missing: it might stand in the way of the rest for ever.
+        """
+        place = self._left_off
+        place.shard, place.connection_id = next(iter(self._reading.items()), (-1, ""))
+        unserved = [*self._put_back, *islice(self._waiting, 1)]
+        if unserved:
+            _, place.shard, place.connection_id, _ = min(unserved)
 
     def _tell(self, trouble: Exception) -> None:
         """Log the first trouble of each kind: thousands may meet the same."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ from handlers.hub.connections import connection_store, is_outage
 from handlers.hub.management import ManagementApi
 from handlers.hub.settings import HubSettings, hub_settings
 from handlers.hub.snapshots import snapshot_store
-from scheduler.broadcast import broadcast, forget
+from scheduler.broadcast import Place, broadcast, forget
 from scheduler.clock import epoch_ms
 from scheduler.fanout import Assignment
 from scheduler.groups import Tally, Turn, group_store
@@ -41,12 +41,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a group reaches the world through."""
+    """What a group reaches the world through; ``left_off`` is where posting had to stop here, by stream."""
 
     groups: GroupStore
     snapshots: SnapshotStore
     connections: ConnectionStore
     gateway: Poster
+    left_off: dict[str, Place] = field(default_factory=dict)
 
 
 async def deliver(
@@ -79,6 +80,7 @@ async def deliver(
                 within=BROADCAST_SHARE * max(0, assignment.until - now()) / 1000,
                 shards=assignment.shards,
                 quota=quota,
+                left_off=ports.left_off.setdefault(assignment.stream, Place()),
             )
         )
         delivery = await _watched(posting, turn, groups, now=now)
@@ -153,13 +155,6 @@ class _Process:
         )
         quota.per_second, quota.burst = assignment.per_second, assignment.burst
         return await deliver(assignment, ports=self._ports, quota=quota)
-
-    def close(self) -> None:
-        """Close the sockets and the loop."""
-        ports = self._ports
-        if ports is not None and isinstance(ports.gateway, ManagementApi):
-            self._runner.run(ports.gateway.aclose())
-        self._runner.close()
 
 
 # An event loop is one thread's; a runtime that calls in several has one for each.

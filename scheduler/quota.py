@@ -40,14 +40,18 @@ class Quota:
         self._tokens = burst
         self._filled_at: float | None = None
 
+    def take_now(self, now: float) -> bool:
+        """Take one token if it is there; ``now`` is the loop's time."""
+        self._fill(now)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
     async def take(self) -> None:
         """Take one token; returns when it is there. Who is cancelled while it waits has taken none."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if self._filled_at is None:
-            self._filled_at = now
-        self._tokens = min(self.burst, self._tokens + (now - self._filled_at) * self.per_second) - 1
-        self._filled_at = now
+        self._fill(asyncio.get_running_loop().time())
+        self._tokens -= 1
         if self._tokens < 0:
             # The debt is what those before have taken already, so nobody overtakes.
             try:
@@ -56,6 +60,11 @@ class Quota:
                 # At 20 posts a second, the 64 who wait when a tick ends would cost the next one three seconds.
                 self._tokens += 1
                 raise
+
+    def _fill(self, now: float) -> None:
+        if self._filled_at is not None:
+            self._tokens = min(self.burst, self._tokens + (now - self._filled_at) * self.per_second)
+        self._filled_at = now
 
 
 def quotas(streams: Collection[str], *, per_second: float, burst: float) -> Mapping[str, Quota]:

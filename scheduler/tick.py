@@ -21,7 +21,7 @@ from handlers.hub import protocol
 from handlers.hub.connections import connection_store, is_outage
 from handlers.hub.management import ManagementApi
 from handlers.hub.snapshots import Snapshot, snapshot_store
-from scheduler.broadcast import broadcast, forget
+from scheduler.broadcast import Place, broadcast, forget
 from scheduler.claims import claim_store
 from scheduler.clock import Job, epoch_ms, follow_grid
 from scheduler.composition import Known
@@ -80,7 +80,8 @@ class Ports:
     What a tick reaches the world through, apart from its providers.
 
     ``quotas`` says how fast each stream may be posted, ``fanout`` has what is too much for one process posted by
-    others, and ``audience`` remembers how many followers each stream had when they were last counted here.
+    others, and ``audience`` remembers how many followers each stream had when they were last counted here, ``left_off``
+    where posting had to stop, by stream.
     """
 
     claims: ClaimStore
@@ -90,6 +91,7 @@ class Ports:
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     fanout: Fanout | None = None
     audience: dict[str, int] = field(default_factory=dict)
+    left_off: dict[str, Place] = field(default_factory=dict)
 
 
 async def tick(
@@ -118,8 +120,9 @@ async def tick(
         tell: What the report goes to; the log by default.
     """
     period = protocol.PERIOD_MS[stream]
-    deadline = int((seq + 1 - SPARE) * period)
-    run = _Run(composer, ports, now=now, deadline=min(deadline, end or deadline))
+    following = (seq + 1) * period
+    end = min(following, end or following)
+    run = _Run(composer, ports, now=now, end=end, deadline=min(int(following - SPARE * period), end))
     report = Report(stream, seq, full=seq % protocol.FULL_EVERY == 0)
     try:
         async with asyncio.timeout(run.left()) as limit:
@@ -151,14 +154,18 @@ async def _finish(sending: Coroutine[Any, Any, str]) -> str:
 class _Run:
     """One run of one tick."""
 
-    def __init__(self, composer: Composer[Any], ports: Ports, *, now: Callable[[], int], deadline: int) -> None:
+    def __init__(
+        self, composer: Composer[Any], ports: Ports, *, now: Callable[[], int], end: int, deadline: int
+    ) -> None:
         self._composer = composer
         self._ports = ports
         self._now = now
+        self._end = end
         self._deadline = deadline
         self._telling: Telling | None = None
         self._claim: Claim | None = None
         self._is_news = False
+        self._untold: bytes | None = None
 
     def left(self) -> float:
         """Tell how many seconds are left until the deadline."""
@@ -191,6 +198,7 @@ class _Run:
             updates = (composition.content if is_untold else composition.updates) or None
         report.changed = len(updates or ())
         report.faults = composition.faults
+        news = composition.standing if is_untold else composition.news
         snapshot = latest
         if updates:
             snapshot = Snapshot(report.stream, report.seq, at, composition.content, composition.state)
@@ -200,11 +208,13 @@ class _Run:
             if snapshot is not None and snapshot is not latest:
                 is_latest = await asyncio.to_thread(self._ports.snapshots.save, snapshot)
                 self._is_news = True
+            elif composition.state != known.state and news:
+                # What only this tick has to say is on no snapshot: it is left once it is told, and else said again.
+                self._untold = composition.state
             elif composition.state != known.state:
                 is_latest = await asyncio.to_thread(self._ports.claims.leave, claim, composition.state)
         if not is_latest:
             return "overtaken"
-        news = composition.standing if is_untold else composition.news
         if snapshot is not None or composition.standing:
             self._telling = Telling(report.stream, snapshot, prev, updates, at, news, composition.standing)
         return "sent" if updates else "quiet"
@@ -227,13 +237,22 @@ class _Run:
                 is_latest = await asyncio.to_thread(self._ports.claims.commit, claim, followers)
             if not is_latest:
                 return "overtaken"
-        # However long it took to commit: what is committed has to be posted.
-        within = max(BROADCAST_SHARE * self.left(), LEAST_S if self._is_news else 0)
+        within = BROADCAST_SHARE * self.left()
+        if self._is_news:
+            # However long it took to commit: what is committed has to be posted, as long as no other tick is due.
+            within = max(within, min(LEAST_S, (self._end - self._now()) / 1000))
+            if within <= 0:
+                report.reason = "committed too late to be posted"
+                return "late"
         with report.phase("broadcast"):
             await self._deliver(telling, report, followers=max(followers, claim.followers), within=within)
         # Where time was up or a shard not read, there are more than were counted.
         is_whole = not (report.delivery.unread or report.delivery.late)
         audience[report.stream] = max(report.delivery.followers, 0 if is_whole else followers)
+        if self._untold is not None:
+            with report.phase("leave"), suppress(TimeoutError):
+                async with asyncio.timeout(self.left()):
+                    await asyncio.to_thread(self._ports.claims.leave, claim, self._untold)
         return report.outcome
 
     async def _deliver(self, telling: Telling, report: Report, *, followers: int, within: float) -> None:
@@ -254,6 +273,7 @@ class _Run:
             now=telling.now,
             within=within,
             quota=quota,
+            left_off=ports.left_off.setdefault(report.stream, Place()),
         )
         report.gone = len(report.delivery.gone)
         if report.gone:

@@ -257,7 +257,9 @@ async def test_a_group_goes_from_lambdas_event_to_the_gateway(table, environment
                     event = Assignment("market", seq, 0, 1, shards, epoch_ms() + 2_000, 100, 10, told)
                     yield deliver.handler(msgspec.to_builtins(event), None)
             finally:
-                deliver._kept.process.close()
+                process = deliver._kept.process
+                process._runner.run(process._ports.gateway.aclose())
+                process._runner.close()
                 del deliver._kept.process
 
         tallies = await asyncio.to_thread(lambda: list(serve()))

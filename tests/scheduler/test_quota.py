@@ -50,6 +50,16 @@ def test_who_gives_up_waiting_has_taken_nothing():
     assert run_virtually(main()) == pytest.approx(1)
 
 
+def test_who_does_not_wait_takes_only_what_is_there():
+    async def main():
+        quota, loop = Quota(100, 2), asyncio.get_running_loop()
+        taken = [quota.take_now(loop.time()) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        return [*taken, quota.take_now(loop.time()), quota.take_now(loop.time())]
+
+    assert run_virtually(main()) == [True, True, False, True, False]
+
+
 def test_the_parts_are_what_each_stream_sends_of_all_messages():
     every = ["market", "signals", "binary"]
     assert [part_of(stream, every) for stream in every] == pytest.approx([6 / 8, 1 / 8, 1 / 8])

@@ -187,6 +187,27 @@ async def test_they_are_told_on_a_tick_that_changes_no_value():
     assert [told.get("state") for told in world.told()] == [None, "down"]
 
 
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_what_changes_no_value_is_told_though_the_table_fails_on_that_tick(is_written):
+    down = Refused("binance", "451", retry_at=NOON + 3_600_000)
+    world = World(at(0, quote()), down, connections=[follower()])
+    await world.tick(FULL)
+    leave = world.ports.claims.leave
+
+    def fail(claim, state):
+        if is_written:
+            leave(claim, state)
+        raise EndpointConnectionError(endpoint_url="http://nowhere")
+
+    world.ports.claims.leave = fail
+    assert (await world.tick(FULL + 1)).outcome == "failed"
+    world.ports.claims.leave = leave
+    assert (await world.tick(FULL + 2)).outcome == "quiet"
+    # Where nothing was written it is told once more, which says the same; and no more than that.
+    states = [told["state"] for told in world.told() if told["type"] == "status"]
+    assert states == ["down"] * (1 if is_written else 2)
+
+
 async def test_it_does_not_matter_which_scheduler_heard_the_answers():
     """The age of a value is known from the table, also to a scheduler that never got an answer itself."""
     world = World(at(0, quote()), at(5, quote()))
@@ -341,12 +362,45 @@ async def test_what_was_committed_late_is_posted_all_the_same():
     commit = world.ports.claims.commit
 
     def commit_late(claim, followers):
-        world.clock.at += 5_000
+        world.clock.at += 4_917  # 80 ms before the next tick is due
         return commit(claim, followers)
 
     world.ports.claims.commit = commit_late
     report = await world.tick(FULL)
     assert (report.outcome, report.delivery.posted) == ("sent", 1)
+
+
+async def test_what_was_committed_when_the_next_tick_is_due_is_late():
+    world = World(at(0, quote()), connections=[follower()])
+    commit = world.ports.claims.commit
+
+    def commit_late(claim, followers):
+        world.clock.at += 5_000
+        return commit(claim, followers)
+
+    world.ports.claims.commit = commit_late
+    report = await world.tick(FULL)
+    assert (report.outcome, report.reason) == ("late", "committed too late to be posted")
+    assert world.gateway.posts == []
+
+
+async def test_posting_ends_before_the_next_tick_is_due_however_late_it_was_committed():
+    class Held(RecordingGateway):
+        async def post(self, connection_id, message):
+            await asyncio.sleep(60)
+
+    world = World(at(0, quote()), connections=[follower()])
+    world.ports = replace(world.ports, gateway=Held())
+    commit = world.ports.claims.commit
+
+    def commit_late(claim, followers):
+        world.clock.at += 4_917
+        return commit(claim, followers)
+
+    world.ports.claims.commit = commit_late
+    report = await world.tick(FULL)
+    assert (report.delivery.posted, report.delivery.late) == (0, 1)
+    assert report.delivery.seconds == pytest.approx(0.08, abs=0.05)
 
 
 class CountingFanout:
