@@ -254,7 +254,7 @@ class Gateway:
                 payload = mapped_response(status, payload, integration.responses, call.variables or {})
             except NotTaken as fault:
                 return self._without_answer(call, "missing", b"", str(fault))
-        return self._reply(call, payload, now) if payload else []
+        return self._reply(call, self._text_of(payload), now) if payload else []
 
     def pinged(self, connection_id: str, now: float) -> None:
         """Take note of a client's ping frame."""
@@ -422,9 +422,7 @@ class Gateway:
         if unread > self.limits.backlog or self._throttles.refuse_post(now):
             return answers.LIMITED, []
         connection.last_active_at = now
-        if self.choices.mend_text and not message.isascii():
-            message = message.decode(errors="replace").encode()
-        return answers.POSTED, [Send(connection_id, message)]
+        return answers.POSTED, [Send(connection_id, self._text_of(message))]
 
     def looked(self, connection_id: str) -> Answer:
         """Take a GET of ``@connections``."""
@@ -475,6 +473,12 @@ class Gateway:
             return [self._error_frame(call.connection_id, self.choices.long_answer_message, call.request_id), Log(said)]
         self._connections[call.connection_id].last_active_at = now
         return [Send(call.connection_id, text)]
+
+    def _text_of(self, message: bytes) -> bytes:
+        """Make text of what comes from outside, so that no client hangs up on it."""
+        if self.choices.mend_text and not message.isascii():
+            return message.decode(errors="replace").encode()
+        return message
 
     def _error_frame(self, connection_id: str, message: str, request_id: str) -> Send:
         return Send(connection_id, answers.error_frame(message, connection_id, request_id))

@@ -138,7 +138,8 @@ class Choices:
     #: Whether an event for a function whose processes (``--limit concurrency``) are all busy fails, as when an
     #: account's concurrency is used up; else it waits for one, for a laptop's few would be used up at once.
     exhausted_is_an_error: bool = False
-    #: Whether a post that is no UTF-8 arrives with replacement characters; else as it is, and clients hang up (1007).
+    #: Whether a post, or an HTTP backend's answer, that is no UTF-8 arrives with replacement characters; else as it is,
+    #: and clients hang up (1007).
     mend_text: bool = True
 
     def with_settings(self, settings: dict[str, str]) -> Choices:

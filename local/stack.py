@@ -118,12 +118,22 @@ class Authorizer:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """How often a key may be used in each ``DAY``, ``WEEK`` or ``MONTH``, which begins ``offset`` days later."""
+
+    limit: int
+    period: str
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that clients may show for one stage, with the throttle of its usage plan."""
+    """A key that clients may show for one stage, with the throttle and the quota of its usage plan."""
 
     id: str
     value: str
     throttle: Throttle | None = None
+    quota: Quota | None = None
 
 
 Integration = LambdaIntegration | MockIntegration | HttpIntegration | CustomIntegration | UnsupportedIntegration

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FORBIDDEN = Refusal(403, "Forbidden", "ForbiddenException")
 UNAUTHORIZED = Refusal(401, "Unauthorized", "UnauthorizedException")
 TOO_MANY = Refusal(429, "Too Many Requests", "TooManyRequestsException")
+USED_UP = Refusal(429, "Limit Exceeded", "LimitExceededException")
 SERVER_ERROR = Refusal(500, "Internal server error", "InternalServerErrorException")
 BAD_ANSWER = Refusal(502, "Internal server error", "InternalServerErrorException")
 MISCONFIGURED = Refusal(500, "Internal server error", "AuthorizerConfigurationException")
@@ -134,5 +135,7 @@ class Admission:
             return FORBIDDEN
         if self._throttles.refuse_key(key, now):
             return TOO_MANY
+        if self._throttles.exhausts_key(key, now):
+            return USED_UP
         caller.identity = with_more_identity(caller.identity, {"apiKey": key.value, "apiKeyId": key.id})
         return None

@@ -17,8 +17,10 @@ from local.rules.reading import NoJson, read_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_VARIABLE = re.compile(r"\\\$|\$\{request\.body((?:[.\[][^}]*)?)\}|\$request\.body((?:\.[A-Za-z0-9_-]+|\[[^\]]+\])*)")
-_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]|\[['\"]([^'\"]+)['\"]\]")
+_VARIABLE = re.compile(
+    r"\\\$|\$\{request\.body((?:[.\[][^}]*)?)\}|\$request\.body((?:\.[\w-]+|\[[^\]]+\]|[.\[](?!\$))*)"
+)
+_STEP = re.compile(r"\.([\w-]+)|\[(\d+)\]|\[['\"]([^'\"]+)['\"]\]")
 _MISSING = object()
 
 

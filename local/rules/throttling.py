@@ -1,12 +1,13 @@
-"""Token buckets, as the gateway throttles with them."""
+"""Token buckets, as the gateway throttles with them, and the quotas of usage plans."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from local.limits import Limits
-    from local.stack import ApiKey, Throttle, WebSocketApi
+    from local.stack import ApiKey, Quota, Throttle, WebSocketApi
 
 
 class Bucket:
@@ -31,6 +32,34 @@ class Bucket:
         return True
 
 
+class Allowance:
+    """What a usage plan's quota leaves one API key: so many uses in each day, week (from Sunday) or month, in UTC."""
+
+    __slots__ = ("_left", "_period", "_quota")
+
+    def __init__(self, quota: Quota) -> None:
+        self._quota = quota
+        self._period: object = None
+        self._left = 0
+
+    def takes(self, now: float) -> bool:
+        """Take one use, and say whether there was one; ``now`` is epoch seconds."""
+        period = self._period_of(now)
+        if period != self._period:
+            self._period, self._left = period, self._quota.limit
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+    def _period_of(self, now: float) -> object:
+        day = datetime.fromtimestamp(now, UTC).date() - timedelta(days=self._quota.offset)
+        if self._quota.period == "MONTH":
+            return day.year, day.month
+        # The first of all days was a Monday and has the number 1.
+        return day.toordinal() // 7 if self._quota.period == "WEEK" else day
+
+
 class Account:
     """The buckets of the account, which all of its APIs share: of requests and of new connections."""
 
@@ -48,6 +77,7 @@ class Throttles:
         self._stage = _bucket(api.stage.throttle)
         self._routes = {key: _bucket(throttle) for key, throttle in api.stage.route_throttles.items()}
         self._keys = {key.value: _bucket(key.throttle) for key in api.api_keys.values()}
+        self._allowances = {key.value: Allowance(key.quota) for key in api.api_keys.values() if key.quota is not None}
 
     def refuse(self, route_key: str, now: float) -> bool:
         """Say whether one more request for a route is too many."""
@@ -68,6 +98,11 @@ class Throttles:
         """Say whether one more use of an API key is too many for its usage plan."""
         bucket = self._keys.get(key.value)
         return bucket is not None and not bucket.takes(now)
+
+    def exhausts_key(self, key: ApiKey, now: float) -> bool:
+        """Say whether the quota of an API key's usage plan is used up."""
+        allowance = self._allowances.get(key.value)
+        return allowance is not None and not allowance.takes(now)
 
 
 def _bucket(throttle: Throttle | None) -> Bucket | None:

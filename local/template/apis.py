@@ -37,6 +37,8 @@ _API = "AWS::ApiGatewayV2::Api"
 _LONGEST_TIMEOUT_MS = 29_000
 #: What stands in a template beside an API and is part of it.
 _PARTS = ("Authorizer", "Integration", "Model", "Route", "RouteResponse", "Stage")
+#: The route keys that begin with a dollar; no other may.
+_OWN_KEYS = ("$connect", "$disconnect", "$default")
 _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -194,6 +196,9 @@ class _ApiReader:
         key = declarations.text(logical_id, "RouteKey")
         if key is None:
             raise ResourceFault(f"the route {logical_id} has no RouteKey", ("Resources", logical_id))
+        if key.startswith("$") and key not in _OWN_KEYS:
+            trail = ("Resources", logical_id, "Properties", "RouteKey")
+            raise ResourceFault(f"there is no route {key}; with a dollar there are {listed(_OWN_KEYS)}", trail)
         route_id = declarations.name(logical_id)
         answers = any(
             declarations.text(part, "RouteId") == route_id
@@ -266,7 +271,7 @@ class _ApiReader:
         declarations = self._declarations
         kind = declarations.text(logical_id, "IntegrationType")
         if kind == "MOCK":
-            return read_mock(declarations, logical_id, self._parts("IntegrationResponse"))
+            return self._named(key, read_mock(declarations, logical_id, self._parts("IntegrationResponse")))
         timeout = declarations.number(logical_id, "TimeoutInMillis", default=_LONGEST_TIMEOUT_MS)
         timeout = min(timeout, _LONGEST_TIMEOUT_MS) / 1_000
         if kind is None:
@@ -280,7 +285,7 @@ class _ApiReader:
         uri = self._with_variables(uri)
         if kind in {"HTTP_PROXY", "HTTP"}:
             backend = read_http(declarations, logical_id, uri, timeout)
-            return backend if backend.forwards else self._read_custom(logical_id, backend)
+            return backend if backend.forwards else self._read_custom(logical_id, key, backend)
         if kind == "AWS" and ":lambda:path/" not in uri:
             kind = "AWS with other services than Lambda"
             self._unsupported.setdefault(kind, []).append(key)
@@ -289,10 +294,20 @@ class _ApiReader:
         if (reason := self._functions.unrunnable.get(function)) is not None:
             return UnsupportedIntegration(f"the function {function} cannot run here: {reason}")
         found = LambdaIntegration(function, timeout=timeout)
-        return found if kind == "AWS_PROXY" else self._read_custom(logical_id, found)
+        return found if kind == "AWS_PROXY" else self._read_custom(logical_id, key, found)
 
-    def _read_custom(self, logical_id: str, backend: LambdaIntegration | HttpIntegration) -> Integration:
-        return read_custom(self._declarations, logical_id, backend, self._parts("IntegrationResponse"))
+    def _read_custom(self, logical_id: str, key: str, backend: LambdaIntegration | HttpIntegration) -> Integration:
+        return self._named(
+            key, read_custom(self._declarations, logical_id, backend, self._parts("IntegrationResponse"))
+        )
+
+    def _named(self, key: str, integration: Integration) -> Integration:
+        """Name an integration that cannot be used for what its templates are."""
+        if isinstance(integration, UnsupportedIntegration):
+            self._declarations.warnings.append(
+                f"The route {key} of {self._logical_id} will answer Internal server error: {integration.reason}."
+            )
+        return integration
 
     def _authorizer_of(self, logical_id: str, key: str) -> str:
         """Give the logical id of the authorizer that a route names."""

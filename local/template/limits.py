@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local.stack import ApiKey, Throttle
+from local.stack import ApiKey, Quota, Throttle
 from local.template.errors import ResourceFault
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 #: What an account has where a stage says only half: requests a second, and at once (API Gateway's quotas).
 _ACCOUNT = Throttle(rate=10_000.0, burst=5_000)
+_PERIODS = ("DAY", "WEEK", "MONTH")
 
 
 def read_throttle(
@@ -38,6 +39,24 @@ def read_throttle(
         )
     except (TypeError, ValueError) as error:
         raise ResourceFault(f"{names[0]} and {names[1]} must be numbers", trail) from error
+
+
+def read_quota(settings: Mapping[str, Any], trail: Trail) -> Quota | None:
+    """
+    Read the quota of a usage plan.
+
+    Raises:
+        ResourceFault: It has no number of requests, or no period.
+    """
+    if not settings:
+        return None
+    try:
+        quota = Quota(int(settings["Limit"]), str(settings["Period"]), int(settings.get("Offset", 0)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResourceFault("a quota has a Limit, which is a number, and a Period", trail) from error
+    if quota.period not in _PERIODS:
+        raise ResourceFault(f"a quota's Period is DAY, WEEK or MONTH, not {quota.period}", trail)
+    return quota
 
 
 def read_keys(declarations: Declarations, api_id: str, stage: str) -> dict[str, ApiKey]:
@@ -64,7 +83,8 @@ def read_keys(declarations: Declarations, api_id: str, stage: str) -> dict[str, 
                 ("Resources", plan, "Properties", "Throttle"),
                 ("RateLimit", "BurstLimit"),
             )
-            keys[value] = ApiKey(declarations.name(key), value, throttle)
+            quota = read_quota(declarations.mapping(plan, "Quota"), ("Resources", plan, "Properties", "Quota"))
+            keys[value] = ApiKey(declarations.name(key), value, throttle, quota)
     return keys
 
 

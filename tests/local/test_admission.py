@@ -15,6 +15,7 @@ from local.stack import (
     HttpIntegration,
     LambdaIntegration,
     MockIntegration,
+    Quota,
     Route,
     Stage,
     Templates,
@@ -25,6 +26,7 @@ from tests.local.gateways import NOW, answer, gateway, handshake, only, route
 ALLOW = {"principalId": "me", "policyDocument": {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}
 DENY = {"principalId": "me", "policyDocument": {"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}}
 QUIET = ("$disconnect", "$default")
+DAY = 86_400
 
 
 def guarded(*, integration=None, sources=(), **how):
@@ -34,9 +36,9 @@ def guarded(*, integration=None, sources=(), **how):
     return gateway(connect, *(route(key) for key in QUIET), stage=Stage("live", {"colour": "green"}))
 
 
-def keyed(*, key_from="header", authorizer=None, throttle=None):
+def keyed(*, key_from="header", authorizer=None, throttle=None, quota=None):
     subject = guarded(api_key_required=True, authorizer=authorizer)
-    api = replace(subject.api, api_keys={"secret": ApiKey("abc", "secret", throttle)}, key_from=key_from)
+    api = replace(subject.api, api_keys={"secret": ApiKey("abc", "secret", throttle, quota)}, key_from=key_from)
     return Gateway(api, region="us-east-1", random=Random(1))
 
 
@@ -170,6 +172,32 @@ class TestApiKey:
         [refusal] = only(subject.opened(shaken, NOW)[1], Refuse)
         assert (refusal.status, refusal.error) == (429, "TooManyRequestsException")
 
+    @pytest.mark.parametrize(
+        ("quota", "later", "status"),
+        [
+            (Quota(1, "DAY"), 0, 429),
+            (Quota(1, "DAY"), 3_600, 429),
+            (Quota(1, "DAY"), 2 * 3_600, None),
+            (Quota(2, "DAY"), 0, None),
+            (Quota(1, "WEEK"), 4 * DAY, 429),
+            (Quota(1, "WEEK"), 5 * DAY, None),
+            (Quota(1, "WEEK", 1), 5 * DAY, 429),
+            (Quota(1, "WEEK", 1), 6 * DAY, None),
+            (Quota(1, "MONTH"), 16 * DAY, 429),
+            (Quota(1, "MONTH"), 17 * DAY, None),
+            (Quota(1, "MONTH", 2), 18 * DAY, 429),
+        ],
+    )
+    def test_the_usage_plan_has_a_quota_of_uses(self, quota, later, status):
+        # NOW is a Tuesday, 22:13 on 14 November.
+        subject = keyed(quota=quota)
+        shaken = handshake(("x-api-key", "secret"))
+        assert only(subject.opened(shaken, NOW)[1], Invoke)
+        [effect] = subject.opened(shaken, NOW + later)[1]
+        assert getattr(effect, "status", None) == status
+        if isinstance(effect, Refuse):
+            assert (effect.body, effect.error) == (b'{"message":"Limit Exceeded"}', "LimitExceededException")
+
 
 class TestRefusals:
     @pytest.mark.parametrize(("length", "refused"), [(4_096, False), (4_097, True)])
@@ -204,7 +232,15 @@ class TestHttpBackend:
         [refusal] = subject.fetched(fetch.invocation, 403, b"own body", NOW)
         assert (refusal.status, refusal.body) == (403, b'{"message":"Forbidden"}')
 
-    @pytest.mark.parametrize(("two_way", "body", "sent"), [(True, b"hi", [b"hi"]), (True, b"", []), (False, b"hi", [])])
+    @pytest.mark.parametrize(
+        ("two_way", "body", "sent"),
+        [
+            (True, b"hi", [b"hi"]),
+            (True, b"a\xffb", ["a\ufffdb".encode()]),
+            (True, b"", []),
+            (False, b"hi", []),
+        ],
+    )
     def test_it_gets_messages_as_they_are_and_answers_on_two_way_routes(self, two_way, body, sent):
         integration = HttpIntegration("http://backend.example/", timeout=2.0)
         subject = gateway(Route("$default", integration, two_way=two_way), Route("$disconnect", integration))

@@ -11,6 +11,7 @@ from local.stack import (
     HttpIntegration,
     IntegrationResponse,
     MockIntegration,
+    Quota,
     Templates,
     Throttle,
     UnsupportedIntegration,
@@ -153,6 +154,10 @@ def test_a_model_that_is_not_there_or_none_is_named(read):
             "{ApiStages: [{ApiId: !Ref Api, Stage: live}], Throttle: {RateLimit: 2, BurstLimit: 3}}",
             {"secret": ApiKey("templates-Key", "secret", Throttle(2.0, 3))},
         ),
+        (
+            "{ApiStages: [{ApiId: !Ref Api, Stage: live}], Quota: {Limit: 9, Period: WEEK, Offset: 1}}",
+            {"secret": ApiKey("templates-Key", "secret", quota=Quota(9, "WEEK", 1))},
+        ),
         ("{ApiStages: [{ApiId: !Ref Api, Stage: other}]}", {}),
         ("{}", {}),
     ],
@@ -166,9 +171,36 @@ def test_an_api_key_is_good_for_the_stages_of_its_plan(read, tmp_path, plan, key
   No: {{Type: AWS::ApiGateway::UsagePlanKey, Properties: {{KeyId: !Ref Off, UsagePlanId: !Ref Plan, KeyType: API_KEY}}}}
 """
     found = read(API + NOTE + MOCK + text).apis[0].api_keys
-    assert {value: (key.value, key.throttle) for value, key in found.items()} == {
-        value: (key.value, key.throttle) for value, key in keys.items()
+    assert {value: (key.value, key.throttle, key.quota) for value, key in found.items()} == {
+        value: (key.value, key.throttle, key.quota) for value, key in keys.items()
     }
+
+
+@pytest.mark.parametrize("quota", ["{Limit: many, Period: DAY}", "{Limit: 9}", "{Limit: 9, Period: YEAR}"])
+def test_a_quota_without_a_number_or_a_period_is_named(read, quota):
+    text = f"""
+  Key: {{Type: AWS::ApiGateway::ApiKey, Properties: {{Value: secret, Enabled: true}}}}
+  Plan:
+    Type: AWS::ApiGateway::UsagePlan
+    Properties: {{ApiStages: [{{ApiId: !Ref Api, Stage: live}}], Quota: {quota}}}
+  Of: {{Type: AWS::ApiGateway::UsagePlanKey, Properties: {{KeyId: !Ref Key, UsagePlanId: !Ref Plan, KeyType: API_KEY}}}}
+"""
+    with pytest.raises(ResourceFault, match="quota"):
+        read(API + NOTE + MOCK + text)
+
+
+@pytest.mark.parametrize("key", ["$foo", "$connect2", "$Default"])
+def test_a_route_key_of_ones_own_has_no_dollar(read, key):
+    with pytest.raises(ResourceFault, match=r"with a dollar there are \$connect, \$disconnect and \$default"):
+        read(API.replace("RouteKey: ping", f"RouteKey: {key}") + NOTE + MOCK)
+
+
+def test_a_route_whose_template_cannot_be_used_is_named(read):
+    stack = read(API + NOTE + MOCK.replace('{"statusCode": 202}', "#if("))
+    assert any(
+        "The route ping of Api will answer Internal server error: a mapping template of Pong" in warning
+        for warning in stack.warnings
+    )
 
 
 def test_a_key_without_a_value_is_warned_of(read):

@@ -102,7 +102,7 @@ class TestHandshake:
         connection_id, [invoke] = subject.opened(handshake(), NOW)
         refusal, log = subject.answered(invoke.invocation, payload, NOW)
         assert (refusal.connection_id, refusal.status) == (connection_id, 502)
-        assert refusal.body == b'{"message":"Internal server error"}'
+        assert refusal.body == b'{"message": "Internal server error"}'
         assert isinstance(log, Log)
 
     @pytest.mark.parametrize(("fault", "status"), [("error", 502), ("missing", 500), ("timeout", 504)])
@@ -117,7 +117,7 @@ class TestHandshake:
         _, [invoke] = subject.opened(handshake(), NOW)
         assert subject.woken(NOW + 1.9) == []
         [refusal] = subject.woken(NOW + 2.0)
-        assert refusal.status == 504
+        assert (refusal.status, refusal.body) == (504, b'{"message": "Endpoint request timed out"}')
         assert subject.answered(invoke.invocation, answer(statusCode=200), NOW + 3) == []
 
     def test_only_the_function_picks_a_sub_protocol(self):

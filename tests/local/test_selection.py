@@ -14,6 +14,8 @@ from local.rules.selection import BadExpression, compile_selection
         ("$request.body.action", '{"action":true}', "true"),
         ("$request.body.action", '{"action":["item1","item2"]}', "[item1, item2]"),
         ("${request.body.action}", '{"action":"join"}', "join"),
+        ("$request.body.a.$request.body.b", '{"a":"x","b":"y"}', "x.y"),
+        ("$request.body.gruß", '{"gruß":"hallo"}', "hallo"),
         ("$request.body.a.b", '{"a":{"b":"deep"}}', "deep"),
         ("$request.body.a[1].b", '{"a":[0,{"b":"second"}]}', "second"),
         ("${request.body['a-b']}", '{"a-b":"quoted"}', "quoted"),
@@ -32,7 +34,13 @@ def test_a_message_selects_a_route(expression, text, key):
     assert compile_selection(expression)(text) == key
 
 
-@pytest.mark.parametrize("expression", ["", "$request.header.x", "${context.routeKey}", "$foo"])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("", "$request.header.x", "${context.routeKey}", "$foo", "$request.body..a", "$request.body.a[*]"),
+        *("$request.body.a[", "$request.body.a.", "${request.body.a..b}"),
+    ],
+)
 def test_other_expressions_are_refused(expression):
     with pytest.raises(BadExpression):
         compile_selection(expression)
