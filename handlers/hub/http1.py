@@ -28,7 +28,7 @@ HEAD_LIMIT: Final = 65_536
 """Bytes of status line and headers (or of trailers) that an answer may have; API Gateway's are about 300."""
 
 BODY_LIMIT: Final = 1_048_576
-"""Bytes of body that an answer may have; the longest one the management API has reason to send is under 1,000."""
+"""Bytes of body that an answer may have by default; the management API has no reason to send more than 1,000."""
 
 # RFC 9112, section 4 and 5: a status line, and header lines of a token, a colon and a value without line ends.
 _HEAD: Final = re.compile(
@@ -139,12 +139,13 @@ class AnswerReader:
 
     Say ``expect`` before each. Interim answers (1xx) are skipped. After an answer, ``reusable`` says whether the
     socket may carry another request: the peer did not ask to close, the end was certain, and not a byte came behind it.
-    ``received`` says whether anything came since ``expect``.
+    ``received`` says whether anything came since ``expect``. ``body_limit`` is how many bytes a body may have.
     """
 
     __slots__ = (
         "_bodiless",
         "_body",
+        "_body_limit",
         "_buffer",
         "_interim",
         "_keep_alive",
@@ -156,7 +157,8 @@ class AnswerReader:
         "reusable",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, body_limit: int = BODY_LIMIT) -> None:
+        self._body_limit = body_limit
         self._buffer = bytearray()
         self._body = bytearray()
         self.expect()
@@ -185,7 +187,7 @@ class AnswerReader:
         Take what the socket brought; give the answer once it is whole, and nothing before.
 
         Raises:
-            AnswerBroken: The bytes are no HTTP/1.1, or pass ``HEAD_LIMIT`` or ``BODY_LIMIT``. Close the socket.
+            AnswerBroken: The bytes are no HTTP/1.1, or pass ``HEAD_LIMIT`` or the body's limit. Close the socket.
         """
         self.received = True
         return self._read(data)
@@ -264,8 +266,8 @@ class AnswerReader:
         return self._read(rest)
 
     def _bound_body(self, length: int) -> None:
-        if length > BODY_LIMIT:
-            raise AnswerBroken(f"more than {BODY_LIMIT:,} bytes of body")
+        if length > self._body_limit:
+            raise AnswerBroken(f"more than {self._body_limit:,} bytes of body")
 
     def _read_counted(self, data: bytes) -> Answer | None:
         body = self._body

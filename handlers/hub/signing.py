@@ -19,6 +19,7 @@ from urllib.parse import quote
 from handlers.hub.errors import HubError
 
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Callable
 
 _BLOCK: Final = 64  # bytes that SHA-256 takes at a time
@@ -39,12 +40,29 @@ class CredentialsUnavailable(HubError):
     """There are no credentials to sign with, or they could not be refreshed."""
 
 
+class _Moment(NamedTuple):
+    """What everything signed in one second has in common; replaced as a whole, so that threads may share a signer."""
+
+    second: int
+    # HMAC (RFC 2104) is two hashes, each of a block made from the key and then of something else. Both are kept behind
+    # their blocks, as hmac.digest would make them anew each time, at three times the cost.
+    inner: hashlib._Hash
+    outer: hashlib._Hash
+    key_is_of: tuple[str, str]
+    access_key: str
+    signed: tuple[tuple[str, str], ...]  # names, in lower case, and values of the headers that every request has
+    lines: str  # the same as they go over the wire, without the host
+    to_sign: str  # what stands before the hash of the canonical request
+    scope: str
+    prefixes: dict[tuple[tuple[str, str], ...], tuple[str, str]]
+
+
 class Signer:
     """
-    Signs requests to one host with whatever ``credentials`` gives.
+    Signs requests to one host with whatever ``credentials`` gives; many threads may share one.
 
     ``credentials`` is called once for each second in which something is signed, so that refreshed ones are noticed.
-    Signed are ``host``, ``x-amz-date`` and ``x-amz-security-token``, with the body's hash.
+    Signed are ``host``, ``x-amz-date``, ``x-amz-security-token`` and the headers given, with the body's hash.
 
     Args:
         region: Of the API, such as ``eu-west-1``.
@@ -66,17 +84,18 @@ class Signer:
         self._host = host
         self._service = service
         self._now = now
-        self._second = -1
-        # HMAC (RFC 2104) is two hashes, each of a block made from the key and then of something else. Both are kept
-        # behind their blocks, as hmac.digest would make them anew each time, at three times the cost.
-        self._inner = self._outer = sha256()
-        self._key_is_of: tuple[str, str] | None = None
-        # Of the current second: what stands before the varying parts of the three texts that a signature is made from.
-        self._signed = ""
-        self._to_sign = ""
-        self._lines = ""
+        self._moment: _Moment | None = None
 
-    def sign(self, method: str, path: str, body: bytes = b"", *, query: str = "") -> str:
+    def sign(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        query: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+        is_kept: bool = True,
+    ) -> str:
         """
         Make the header lines that sign one request, each ended by CR LF.
 
@@ -84,48 +103,66 @@ class Signer:
             method: In capitals.
             path: As it goes over the wire, percent-encoded: AWS encodes it once more for the signature, so the
                 ``%3D`` of a connection id is signed as ``%253D`` and the ``@`` of ``@connections`` as ``%40``.
-            body: What will be sent; its hash is kept, so post one ``bytes`` object to many connections.
+            body: What will be sent.
             query: As it goes over the wire, without the question mark.
+            headers: Names and values of further headers to sign, which are among the lines then. They are few
+                different ones: what is made of them is kept for a second.
+            is_kept: Whether the body's hash is kept, as it should be for one ``bytes`` object that goes to many.
 
         Raises:
             CredentialsUnavailable: From ``credentials``.
         """
         second = int(self._now())
-        if second != self._second:
-            self._begin(second)
-        canonical = f"{method}\n{canonical_path(path)}\n{canonical_query(query)}\n{self._signed}{hash_body(body)}"
-        inner = self._inner.copy()
-        inner.update(f"{self._to_sign}{sha256(canonical.encode()).hexdigest()}".encode())
-        outer = self._outer.copy()
+        moment = self._moment
+        if moment is None or moment.second != second:
+            moment = self._moment = self._begin(second, moment)
+        prefix = moment.prefixes.get(headers)
+        if prefix is None:
+            prefix = moment.prefixes[headers] = _prefix(moment, headers)
+        signed, lines = prefix
+        digest = hash_body(body) if is_kept else sha256(body).hexdigest()
+        canonical = f"{method}\n{canonical_path(path)}\n{canonical_query(query)}\n{signed}{digest}"
+        inner = moment.inner.copy()
+        inner.update(f"{moment.to_sign}{sha256(canonical.encode()).hexdigest()}".encode())
+        outer = moment.outer.copy()
         outer.update(inner.digest())
-        return f"{self._lines}{outer.hexdigest()}\r\n"
+        return f"{lines}{outer.hexdigest()}\r\n"
 
-    def _begin(self, second: int) -> None:
-        """Make everything that is the same for a whole second."""
+    def _begin(self, second: int, before: _Moment | None) -> _Moment:
+        """Make everything that is the same for a whole second; of what was ``before``, the day's key stays."""
         credentials = self._credentials()
         clock = time.gmtime(second)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", clock)
         day = stamp[:8]
-        if self._key_is_of != (credentials.secret_key, day):
+        key_is_of = (credentials.secret_key, day)
+        if before is not None and before.key_is_of == key_is_of:
+            inner, outer = before.inner, before.outer
+        else:
             key = _derive_key(credentials.secret_key, day, self._region, self._service).ljust(_BLOCK, b"\0")
-            self._inner = sha256(bytes(byte ^ 0x36 for byte in key))
-            self._outer = sha256(bytes(byte ^ 0x5C for byte in key))
-            self._key_is_of = (credentials.secret_key, day)
-        names = "host;x-amz-date"
-        signed = f"host:{self._host}\nx-amz-date:{stamp}\n"
+            inner = sha256(bytes(byte ^ 0x36 for byte in key))
+            outer = sha256(bytes(byte ^ 0x5C for byte in key))
+        signed = [("host", self._host), ("x-amz-date", stamp)]
         lines = f"X-Amz-Date: {stamp}\r\n"
         if credentials.token:
-            names += ";x-amz-security-token"
-            signed += f"x-amz-security-token:{credentials.token}\n"
+            signed.append(("x-amz-security-token", credentials.token))
             lines += f"X-Amz-Security-Token: {credentials.token}\r\n"
         scope = f"{day}/{self._region}/{self._service}/aws4_request"
-        self._signed = f"{signed}\n{names}\n"
-        self._to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n"
-        self._lines = (
-            f"{lines}Authorization: AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
-            f"SignedHeaders={names}, Signature="
+        to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n"
+        return _Moment(
+            second, inner, outer, key_is_of, credentials.access_key, tuple(signed), lines, to_sign, scope, {}
         )
-        self._second = second
+
+
+def _prefix(moment: _Moment, headers: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    """Make the headers' part of a canonical request, and the lines up to the signature."""
+    signed = sorted([*moment.signed, *((name.lower(), value) for name, value in headers)])
+    names = ";".join(name for name, _ in signed)
+    canonical = "".join(f"{name}:{value}\n" for name, value in signed)
+    further = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"{canonical}\n{names}\n", (
+        f"{moment.lines}{further}Authorization: AWS4-HMAC-SHA256 Credential={moment.access_key}/{moment.scope}, "
+        f"SignedHeaders={names}, Signature="
+    )
 
 
 @lru_cache(maxsize=64)

@@ -32,9 +32,16 @@ def headers(lines: str) -> dict[str, str]:
 
 
 def botocores(
-    credentials: Credentials, method: str, url: str, body: bytes, *, now: float, region: str = "eu-west-1"
+    credentials: Credentials,
+    method: str,
+    url: str,
+    body: bytes,
+    *,
+    now: float,
+    region: str = "eu-west-1",
+    headers: tuple[tuple[str, str], ...] = (),
 ) -> dict[str, str]:
-    request = botocore.awsrequest.AWSRequest(method=method, url=url, data=body)
+    request = botocore.awsrequest.AWSRequest(method=method, url=url, data=body, headers=dict(headers))
     keys = botocore.credentials.Credentials(*credentials)
     with patch("botocore.auth.get_current_datetime", return_value=datetime.fromtimestamp(int(now), tz=UTC)):
         botocore.auth.SigV4Auth(keys, "execute-api", region).add_auth(request)
@@ -75,11 +82,22 @@ printable = st.text(string.ascii_letters + string.digits + "/+=", min_size=1, ma
     body=st.binary(max_size=300),
     now=st.floats(0, 4_000_000_000),
     region=st.sampled_from(["eu-west-1", "us-east-1", "ap-northeast-1"]),
+    more=st.sampled_from(
+        [
+            (),
+            (("X-Amz-Invocation-Type", "Event"),),
+            (("Content-Type", "application/x-amz-json-1.0"), ("X-Amz-Target", "DynamoDB_20120810.PutItem")),
+        ]
+    ),
+    is_kept=st.booleans(),
 )
-def test_every_request_is_signed_as_botocore_signs_it(credentials, method, path, query, body, now, region):
+def test_every_request_is_signed_as_botocore_signs_it(
+    credentials, method, path, query, body, now, region, more, is_kept
+):
     url = f"https://{HOST}{path}" + (f"?{query}" if query else "")
-    lines = signer(credentials, now=now, region=region).sign(method, path, body, query=query)
-    assert headers(lines) == botocores(credentials, method, url, body, now=now, region=region)
+    made = signer(credentials, now=now, region=region)
+    lines = made.sign(method, path, body, query=query, headers=more, is_kept=is_kept)
+    assert headers(lines) == botocores(credentials, method, url, body, now=now, region=region, headers=more)
 
 
 def test_one_signer_signs_one_request_after_another_as_botocore_does():
