@@ -159,5 +159,5 @@ build-%:
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve the locks anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
-	$(BIN)/python -c 'import tomllib; print("\n".join(n for n in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["functions"] if not n.startswith("boto3")))' \
+	$(BIN)/python -c 'import tomllib; print("\n".join(n for n in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["functions"] if not n.startswith("botocore")))' \
 	  | uv pip compile - --constraint requirements.lock --python-version 3.13 --python-platform aarch64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements-functions.lock

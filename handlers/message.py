@@ -11,12 +11,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from handlers.events import read_message
 from handlers.hub.candles import candle_store
-from handlers.hub.connections import Subscription, connection_store, expiry, is_outage
-from handlers.hub.errors import ClientFault, ConnectionGone, GatewayUnavailable, LimitExceeded
+from handlers.hub.connections import Subscription, connection_store, expiry
+from handlers.hub.errors import ClientFault, ConnectionGone, GatewayUnavailable, LimitExceeded, ServiceUnavailable
 from handlers.hub.protocol import (
     PERIOD_MS,
     CandlesRequest,
@@ -88,9 +86,7 @@ def respond(
         messages = answer(event, connections=connections, snapshots=snapshots, kept=kept, settings=settings, now=now)
     except ClientFault as fault:
         messages = [error(fault, id_of(event.body))]
-    except (BotoCoreError, ClientError) as failure:
-        if not is_outage(failure):
-            raise
+    except ServiceUnavailable:
         _log.exception("the table cannot be used; request %s", event.request_id)
         messages = [unavailable(id_of(event.body), "the table of connections does not answer; try again")]
     if len(messages) > 1:

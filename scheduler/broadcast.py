@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from handlers.hub.connections import is_outage
-from handlers.hub.errors import ConnectionGone, GatewayFault, LimitExceeded
+from handlers.hub.errors import ConnectionGone, GatewayFault, LimitExceeded, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -345,7 +344,7 @@ class _Broadcast:
 
 def _log(sentence: str, *details: object, trouble: Exception) -> None:
     """Log a trouble; with its stack only when it is a bug or a wrong deployment, as an outage has no use for one."""
-    is_expected = isinstance(trouble, GatewayFault) or is_outage(trouble)
+    is_expected = isinstance(trouble, GatewayFault | ServiceUnavailable)
     logger.error(sentence, *details, exc_info=None if is_expected else trouble)
 
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from handlers.hub.connections import dynamodb
+from handlers.hub.dynamodb import dynamodb
+from handlers.hub.errors import ConditionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
-
+    from handlers.hub.dynamodb import Attributes, AttributeValue, DynamoDB
     from handlers.hub.settings import HubSettings
 
 
@@ -75,14 +72,14 @@ def claim_store(settings: HubSettings) -> DynamoClaimStore:
 class DynamoClaimStore:
     """Claims in the one table: ``pk`` is ``TICK#{stream}``, ``sk`` is ``latest``; one small item a stream."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDB, table: str) -> None:
         self._client = client
         self._table = table
 
     def claim(self, stream: str, seq: int, run: str) -> Claim | None:
         """Claim in one UpdateItem, which also reads what was left."""
         try:
-            answer = self._client.update_item(
+            item = self._client.update_item(
                 TableName=self._table,
                 Key=_key(stream),
                 UpdateExpression="SET #seq = :seq, #run = :run ADD #fence :one",
@@ -92,11 +89,10 @@ class DynamoClaimStore:
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except self._client.exceptions.ConditionalCheckFailedException as refusal:
-            item: Any = refusal.response.get("Item")
-            winner = _claim(stream, item) if item else None
+        except ConditionFailed as refusal:
+            winner = _claim(stream, refusal.item) if refusal.item else None
             return winner if winner and (winner.seq, winner.run) == (seq, run) else None
-        return _claim(stream, answer["Attributes"])
+        return _claim(stream, item)
 
     def leave(self, claim: Claim, state: bytes) -> bool:
         """Leave the state in one UpdateItem, on the condition that the claim still is the latest."""
@@ -105,10 +101,10 @@ class DynamoClaimStore:
 
     def commit(self, claim: Claim, followers: int) -> bool:
         """Commit in one UpdateItem, on the condition that the claim still is the latest."""
-        counted: AttributeValueTypeDef = {"N": str(followers)}
+        counted: AttributeValue = {"N": str(followers)}
         return self._update(claim, "SET #sent_seq = :seq, #followers = :followers", {":followers": counted})
 
-    def _update(self, claim: Claim, change: str, values: Mapping[str, AttributeValueTypeDef]) -> bool:
+    def _update(self, claim: Claim, change: str, values: Attributes) -> bool:
         names = ("seq", "run", *re.findall(r"#(\w+) =", change))
         try:
             self._client.update_item(
@@ -119,16 +115,16 @@ class DynamoClaimStore:
                 ExpressionAttributeNames={f"#{name}": name for name in names},
                 ExpressionAttributeValues={":seq": {"N": str(claim.seq)}, ":run": {"S": claim.run}, **values},
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
+        except ConditionFailed:
             return False
         return True
 
 
-def _key(stream: str) -> dict[str, AttributeValueTypeDef]:
+def _key(stream: str) -> Attributes:
     return {"pk": {"S": f"TICK#{stream}"}, "sk": {"S": "latest"}}
 
 
-def _claim(stream: str, item: Mapping[str, AttributeValueTypeDef]) -> Claim:
+def _claim(stream: str, item: Attributes) -> Claim:
     return Claim(
         stream,
         seq=int(item["seq"]["N"]),

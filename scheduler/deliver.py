@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from handlers.hub.connections import connection_store, is_outage
+from handlers.hub.connections import connection_store
+from handlers.hub.errors import ServiceUnavailable
 from handlers.hub.management import ManagementApi
 from handlers.hub.settings import HubSettings, hub_settings
 from handlers.hub.snapshots import snapshot_store
@@ -104,9 +105,7 @@ async def _watched(
             try:
                 if not await asyncio.to_thread(groups.stay, turn, alive_at=now()):
                     return None
-            except Exception as trouble:
-                if not is_outage(trouble):
-                    raise
+            except ServiceUnavailable as trouble:
                 logger.warning("no sign of life could be given: %r", trouble)
         return posting.result()
     finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from handlers.hub.connections import is_outage
+from handlers.hub.errors import ServiceUnavailable
 from scheduler.broadcast import Delivery
 from scheduler.groups import Tally, Turn
 from scheduler.telling import pack
@@ -135,9 +135,7 @@ class Fanout:
             await asyncio.sleep(min(LOOK_EVERY_S, max(0, until - self.now()) / 1000))
             try:
                 standings = await asyncio.to_thread(self.groups.standings, telling.stream)
-            except Exception as trouble:
-                if not is_outage(trouble):
-                    raise
+            except ServiceUnavailable as trouble:
                 logger.warning("how far the groups are cannot be read: %r", trouble)
                 continue
             await asyncio.gather(*map(watch.start, watch.note(standings)))
@@ -167,12 +165,12 @@ class _Watch:
         self._started_at[number] = self._now()
         try:
             await asyncio.to_thread(self._invoker.start, msgspec.json.encode(assignment))
-        except Exception as trouble:
+        except ServiceUnavailable as trouble:
             self._not_started.add(number)
-            if not is_outage(trouble):
-                logger.exception("group %d could not be started, by a bug or a wrong deployment", number)
-            else:
-                logger.warning("group %d could not be started: %r", number, trouble)
+            logger.warning("group %d could not be started: %r", number, trouble)
+        except Exception:
+            self._not_started.add(number)
+            logger.exception("group %d could not be started, by a bug or a wrong deployment", number)
 
     def note(self, standings: Mapping[int, Standing]) -> list[int]:
         """Take note of who has finished; returns the groups to start again."""

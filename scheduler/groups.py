@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from handlers.hub.connections import dynamodb
+from handlers.hub.dynamodb import dynamodb, read_items
+from handlers.hub.errors import ConditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
-
+    from handlers.hub.dynamodb import Attributes, AttributeValue, DynamoDB
     from handlers.hub.settings import HubSettings
 
 KEPT_FOR_S: Final = 86_400
@@ -92,7 +91,7 @@ def group_store(settings: HubSettings) -> DynamoGroupStore:
 class DynamoGroupStore:
     """Groups in the one table: ``pk`` is ``FANOUT#{stream}``, ``sk`` the group's number in four digits."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDB, table: str) -> None:
         self._client = client
         self._table = table
 
@@ -126,17 +125,18 @@ class DynamoGroupStore:
 
     def standings(self, stream: str) -> Mapping[int, Standing]:
         """Query the groups of a stream, page by page."""
-        pages = self._client.get_paginator("query").paginate(
+        pages = self._client.query(
+            read_items,
             TableName=self._table,
             ConsistentRead=True,
             KeyConditionExpression="#pk = :pk",
             ExpressionAttributeNames={"#pk": "pk"},
             ExpressionAttributeValues={":pk": {"S": f"FANOUT#{stream}"}},
         )
-        return {int(item["sk"]["S"]): _standing(stream, item) for page in pages for item in page["Items"]}
+        return {int(item["sk"]["S"]): _standing(stream, item) for page in pages for item in page.Items}
 
-    def _update(self, turn: Turn, change: str, condition: str, **values: AttributeValueTypeDef | None) -> bool:
-        given = {":seq": {"N": str(turn.seq)}, ":attempt": {"N": str(turn.attempt)}}
+    def _update(self, turn: Turn, change: str, condition: str, **values: AttributeValue | None) -> bool:
+        given: Attributes = {":seq": {"N": str(turn.seq)}, ":attempt": {"N": str(turn.attempt)}}
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -150,8 +150,8 @@ class DynamoGroupStore:
                     **{f":{name}": value for name, value in values.items() if value is not None},
                 },
             )
-        except self._client.exceptions.ConditionalCheckFailedException as refusal:
-            found: Any = refusal.response.get("Item", {})
+        except ConditionFailed as refusal:
+            found = refusal.item or {}
             return "owner" in values and found.get("owner") == values["owner"]
         return True
 
@@ -159,7 +159,7 @@ class DynamoGroupStore:
 _IS_MINE: Final = "#seq = :seq AND #attempt = :attempt"
 
 
-def _standing(stream: str, item: Mapping[str, AttributeValueTypeDef]) -> Standing:
+def _standing(stream: str, item: Attributes) -> Standing:
     turn = Turn(stream, int(item["sk"]["S"]), int(item["seq"]["N"]), int(item["attempt"]["N"]))
     tally = msgspec.json.decode(item["tally"]["B"], type=Tally) if "tally" in item else None
     return Standing(turn, int(item["alive_at"]["N"]), tally)

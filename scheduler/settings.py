@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
-from botocore.session import Session
 from pydantic import Field, ValidationError
 
+from handlers.hub.environment import RegionUnknown, credentials, region
 from handlers.hub.settings import HubSettings
+from handlers.hub.signing import CredentialsUnavailable
 from scheduler.errors import SettingFault
 from scheduler.quota import BURST, POSTS_PER_SECOND
 
@@ -112,13 +111,16 @@ def read_settings() -> SchedulerSettings:
         raise _missing("TICKWIRE_GATEWAY")
     if not settings.management_endpoint.startswith(("http://", "https://")):
         raise SettingFault(f"TICKWIRE_GATEWAY cannot be used: {settings.gateway!r} is no ws:// or wss:// address.")
-    session = Session()
-    if not (os.environ.get("AWS_REGION") or session.get_config_variable("region")):
-        raise SettingFault("AWS_REGION is not set: it names the AWS region of the table and the gateway.")
-    if session.get_credentials() is None:
+    try:
+        region()
+        credentials()
+    except RegionUnknown:
+        raise SettingFault("AWS_REGION is not set: it names the AWS region of the table and the gateway.") from None
+    except CredentialsUnavailable as fault:
+        sentence = str(fault)
         raise SettingFault(
-            "There are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
-        )
+            f"{sentence[:1].upper()}{sentence[1:]}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
+        ) from None
     return settings
 
 

@@ -9,10 +9,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.hub.candles import Candles, Votes
-from handlers.hub.connections import is_outage
+from handlers.hub.errors import ServiceUnavailable
 from scheduler import ratings
 from scheduler.clock import epoch_ms
 from scheduler.composition import Composition
@@ -196,9 +195,7 @@ class Signals:
             return
         try:
             left = await asyncio.to_thread(self._store.keep, items)
-        except (BotoCoreError, ClientError) as failure:
-            if not is_outage(failure):
-                raise
+        except ServiceUnavailable as failure:
             faults[f"candles and votes could not be written: {failure!r}"] = None
             return
         missed = {(item.symbol, item.timeframe) for item in left}

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from handlers.hub import protocol
-from handlers.hub.connections import connection_store, is_outage
+from handlers.hub.connections import connection_store
+from handlers.hub.errors import ServiceUnavailable
 from handlers.hub.management import ManagementApi
 from handlers.hub.snapshots import Snapshot, snapshot_store
 from scheduler.broadcast import Place, broadcast, forget
@@ -133,7 +134,7 @@ async def tick(
         cause = trouble.exceptions[0] if isinstance(trouble, ExceptionGroup) else trouble
         report.outcome = "late" if limit.expired() else "failed"
         report.reason = f"stopped in {list(report.phases)[-1]}" if limit.expired() else repr(cause)
-        if not (limit.expired() or is_outage(cause)):
+        if not (limit.expired() or isinstance(cause, ServiceUnavailable)):
             logger.exception("tick %d of %s met a bug or a wrong deployment", seq, stream, exc_info=cause)
     tell(report)
     return report

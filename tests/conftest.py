@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.dynamo_server import DynamoServer
+
 #: Suites that hold one real thing (DynamoDB as moto has it, a socket, TLS, a server) to what its port promises.
 CONTRACT = {
+    "test_blocking",
     "test_candles",
     "test_certificates",
     "test_claims",
     "test_connect",
     "test_connections",
+    "test_dynamodb",
     "test_exchange_control",
     "test_exchange_sockets",
     "test_groups",
@@ -46,7 +50,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark contract and property tests: what is left is a unit test, without socket, clock or AWS."""
     for item in items:
-        if item.path.stem in CONTRACT or "moto" in getattr(item, "fixturenames", ()):
+        if item.path.stem in CONTRACT or "dynamo" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.contract)
         called = getattr(item, "obj", None)
         if hasattr(called, "hypothesis") or "hypothesis" in type(getattr(called, "__self__", None)).__module__:
@@ -56,6 +60,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Keep thousands of tests and all that they have loaded out of every garbage collection."""
     gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def dynamo() -> Iterator[DynamoServer]:
+    """Serve moto's DynamoDB, without a table."""
+    # With moto it takes longer to load than all unit tests of handlers/ to run.
+    from tests.dynamo_server import DynamoServer  # noqa: PLC0415
+    from tests.local.dynamo_clients import PlainMoto  # noqa: PLC0415
+
+    with DynamoServer(PlainMoto().answer) as serving:
+        yield serving
 
 
 @pytest.fixture(scope="session")

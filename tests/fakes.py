@@ -14,8 +14,6 @@ from handlers.hub.protocol import DEFAULT_FORMAT
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-
     from handlers.hub.candles import CandleStore
     from handlers.hub.connections import ConnectionStore
     from handlers.hub.errors import GatewayFault
@@ -143,17 +141,15 @@ class RecordingGateway:
         return [msgspec.json.decode(message) for posted_to, message in self.posts if posted_to == connection_id]
 
 
-def create_table(client: DynamoDBClient, name: str = "tickwire") -> None:
-    """Make the one table as infra/template.yaml does."""
-    client.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    )
+#: The one table, as infra/template.yaml makes it.
+TABLE = {
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [
+        {"AttributeName": "pk", "AttributeType": "S"},
+        {"AttributeName": "sk", "AttributeType": "S"},
+    ],
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+}
 
 
 if TYPE_CHECKING:

@@ -6,14 +6,12 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from handlers.hub.connections import dynamodb
+from handlers.hub.dynamodb import dynamodb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, WriteRequestTypeDef
-
+    from handlers.hub.dynamodb import Attributes, DynamoDB
     from handlers.hub.settings import HubSettings
 
 MOST_AT_ONCE: Final = 25
@@ -86,19 +84,19 @@ class DynamoCandleStore:
     ``payload`` is compressed: 500 candles are 44 KB before and 14 KB after, and DynamoDB takes 400 KB an item.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDB, table: str) -> None:
         self._client = client
         self._table = table
 
     def find_candles(self, symbol: str, timeframe: str) -> Candles | None:
         """Read the item in one GetItem, which need not see what was written a moment ago."""
-        answer = self._client.get_item(TableName=self._table, Key=_key("CANDLES", symbol, timeframe))
-        return Candles(symbol, timeframe, *_members(answer["Item"])) if "Item" in answer else None
+        item = self._client.get_item(TableName=self._table, Key=_key("CANDLES", symbol, timeframe))
+        return Candles(symbol, timeframe, *_members(item)) if item is not None else None
 
     def find_votes(self, symbol: str, timeframe: str) -> Votes | None:
         """Read the item in one GetItem, which need not see what was written a moment ago."""
-        answer = self._client.get_item(TableName=self._table, Key=_key("VOTES", symbol, timeframe))
-        return Votes(symbol, timeframe, *_members(answer["Item"])) if "Item" in answer else None
+        item = self._client.get_item(TableName=self._table, Key=_key("VOTES", symbol, timeframe))
+        return Votes(symbol, timeframe, *_members(item)) if item is not None else None
 
     def keep(self, items: Sequence[Candles | Votes]) -> Sequence[Candles | Votes]:
         """Write 25 items with each BatchWriteItem, and those that DynamoDB leaves out again, up to three times."""
@@ -106,9 +104,7 @@ class DynamoCandleStore:
         for start in range(0, len(items), MOST_AT_ONCE):
             batch = items[start : start + MOST_AT_ONCE]
             for _ in range(ATTEMPTS):
-                requests: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": _item(item)}} for item in batch]
-                answer = self._client.batch_write_item(RequestItems={self._table: requests})
-                missed = [request["PutRequest"]["Item"] for request in answer["UnprocessedItems"].get(self._table, ())]
+                missed = self._client.batch_write_item(self._table, [_item(item) for item in batch])
                 keys = [{"pk": item["pk"], "sk": item["sk"]} for item in missed]
                 batch = [item for item in batch if _key_of(item) in keys]
                 if not batch:
@@ -117,15 +113,15 @@ class DynamoCandleStore:
         return left
 
 
-def _key(kind: str, symbol: str, timeframe: str) -> dict[str, AttributeValueTypeDef]:
+def _key(kind: str, symbol: str, timeframe: str) -> Attributes:
     return {"pk": {"S": f"{kind}#{symbol}"}, "sk": {"S": timeframe}}
 
 
-def _key_of(item: Candles | Votes) -> dict[str, AttributeValueTypeDef]:
+def _key_of(item: Candles | Votes) -> Attributes:
     return _key("CANDLES" if isinstance(item, Candles) else "VOTES", item.symbol, item.timeframe)
 
 
-def _item(item: Candles | Votes) -> dict[str, AttributeValueTypeDef]:
+def _item(item: Candles | Votes) -> Attributes:
     return {
         **_key_of(item),
         "closed_at": {"N": str(item.closed_at)},
@@ -135,5 +131,5 @@ def _item(item: Candles | Votes) -> dict[str, AttributeValueTypeDef]:
     }
 
 
-def _members(item: Mapping[str, AttributeValueTypeDef]) -> tuple[int, str, bytes]:
+def _members(item: Attributes) -> tuple[int, str, bytes]:
     return int(item["closed_at"]["N"]), item["source"]["S"], zlib.decompress(item["payload"]["B"])

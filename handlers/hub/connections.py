@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypedDict
 from zlib import crc32
 
-from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as BotocoreConnectionError
-from botocore.session import Session
-
+from handlers.hub.dynamodb import dynamodb
+from handlers.hub.errors import ConditionFailed
 from handlers.hub.protocol import DEFAULT_FORMAT, STREAMS
-from handlers.hub.rows import enable_rows, pages_of_rows
+from handlers.hub.rows import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, QueryInputPaginateTypeDef
-
+    from handlers.hub.dynamodb import Attributes, AttributeValue, DynamoDB
     from handlers.hub.rows import Row, SubscriptionRow
     from handlers.hub.settings import HubSettings
 
@@ -31,21 +25,6 @@ LIFE_S: Final = 2 * 60 * 60
 
 EXPIRY_SLACK_S: Final = 10 * 60
 """How much longer a row is kept, in seconds: a net for what neither ``$disconnect`` nor a 410 has removed."""
-
-_OUR_MISTAKES: Final = frozenset(
-    {
-        "AccessDeniedException",
-        "IncompleteSignatureException",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "ResourceNotFoundException",
-        "SerializationException",
-        "UnknownOperationException",
-        "UnrecognizedClientException",
-        "ValidationException",
-    }
-)
-"""DynamoDB's codes for a request that would fail again: a bug or a wrong deployment, not an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,43 +125,13 @@ def expiry(connected_at: int) -> int:
     return connected_at // 1000 + LIFE_S + EXPIRY_SLACK_S
 
 
-@lru_cache(maxsize=1)
-def dynamodb() -> DynamoDBClient:
-    """
-    Make the one DynamoDB client of this process; it may be used from many threads.
-
-    Short timeouts (connect 1 s, answer 2 s) and at most three attempts, because the gateway waits 29 s at most and
-    the next tick comes after 5. Tests call ``dynamodb.cache_clear()``.
-    """
-    # botocore's own client is what boto3's is, without boto3: that, and what it loads for S3, is half of an import.
-    client = Session().create_client(
-        "dynamodb",
-        # botocore itself looks for AWS_DEFAULT_REGION only; Lambda promises AWS_REGION.
-        region_name=os.environ.get("AWS_REGION"),
-        config=Config(
-            connect_timeout=1,
-            read_timeout=2,
-            retries={"mode": "standard", "total_max_attempts": 3},
-            max_pool_connections=32,
-            # Both are worked out anew for every call, and take a fifth of its time: DynamoDB checks the call itself,
-            # and asks nobody for the long form of who is calling.
-            parameter_validation=False,
-            user_agent="tickwire",
-        ),
-    )
-    return cast("DynamoDBClient", client)
-
-
-def is_outage(error: Exception) -> bool:
-    """Say whether ``error`` means that DynamoDB cannot be used just now, so that the same call may succeed later."""
-    if isinstance(error, ClientError):
-        return error.response.get("Error", {}).get("Code") not in _OUR_MISTAKES
-    return isinstance(error, (BotocoreConnectionError, HTTPClientError))
-
-
 def connection_store(settings: HubSettings) -> DynamoConnectionStore:
     """Make the store of a deployment, on the process's client."""
     return DynamoConnectionStore(dynamodb(), settings.table, shards=settings.shards, others=settings.other_shards)
+
+
+class _PageLimit(TypedDict, total=False):
+    Limit: int
 
 
 class DynamoConnectionStore:
@@ -197,20 +146,17 @@ class DynamoConnectionStore:
     rows may be met for a moment then, so a tick may be posted twice; its ``seq`` tells the client.
     """
 
-    def __init__(
-        self, client: DynamoDBClient, table: str, *, shards: int, others: int = 0, page: int | None = None
-    ) -> None:
+    def __init__(self, client: DynamoDB, table: str, *, shards: int, others: int = 0, page: int | None = None) -> None:
         self.shards = max(shards, others)
         self._written = shards
         self._others = others or shards
         self._client = client
         self._table = table
-        self._page = page
-        enable_rows(client)
+        self._page: _PageLimit = {} if page is None else {"Limit": page}
 
     def remember(self, connection: Connection) -> None:
         """Write ``connection`` down in one PutItem."""
-        item: dict[str, AttributeValueTypeDef] = {
+        item: Attributes = {
             **self._key(connection.id),
             "connected_at": {"N": str(connection.connected_at)},
             "expires_at": {"N": str(connection.expires_at)},
@@ -233,7 +179,7 @@ class DynamoConnectionStore:
         self._bring(connection_id)
         # Every name is an alias: format and binary are reserved words in expressions.
         names = {"#connected_at": "connected_at", "#expires_at": "expires_at", "#format": "format"}
-        values: dict[str, AttributeValueTypeDef] = {
+        values: Attributes = {
             ":connected_at": {"N": str(connected_at)},
             ":expires_at": {"N": str(expires_at)},
             ":format": {"S": format or DEFAULT_FORMAT},
@@ -259,7 +205,7 @@ class DynamoConnectionStore:
         """Drop the subscriptions to ``streams`` in one UpdateItem, which also answers what is left."""
         self._bring(connection_id)
         try:
-            answer = self._client.update_item(
+            left = self._client.update_item(
                 TableName=self._table,
                 Key=self._key(connection_id),
                 UpdateExpression="REMOVE " + ", ".join(f"#{stream}" for stream in streams),
@@ -268,16 +214,16 @@ class DynamoConnectionStore:
                 ExpressionAttributeNames={"#pk": "pk", **{f"#{stream}": stream for stream in streams}},
                 ReturnValues="ALL_NEW",
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
+        except ConditionFailed:
             return None
-        return _connection(answer["Attributes"])
+        return _connection(left)
 
     def find(self, connection_id: str) -> Connection | None:
         """Read the connection in one strongly consistent GetItem."""
         for key in self._keys(connection_id):
-            answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-            if "Item" in answer:
-                return _connection(answer["Item"])
+            item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+            if item is not None:
+                return _connection(item)
         return None
 
     def forget(self, connection_id: str, *, unless_connected_after: int | None = None) -> bool:
@@ -286,10 +232,9 @@ class DynamoConnectionStore:
         deleted = [self._delete(key, unless_connected_after) for key in reversed(self._keys(connection_id))]
         return any(deleted)
 
-    def _delete(self, key: Mapping[str, AttributeValueTypeDef], unless_connected_after: int | None) -> bool:
+    def _delete(self, key: Attributes, unless_connected_after: int | None) -> bool:
         if unless_connected_after is None:
-            answer = self._client.delete_item(TableName=self._table, Key=key, ReturnValues="ALL_OLD")
-            return "Attributes" in answer
+            return bool(self._client.delete_item(TableName=self._table, Key=key, ReturnValues="ALL_OLD"))
         try:
             self._client.delete_item(
                 TableName=self._table,
@@ -298,7 +243,7 @@ class DynamoConnectionStore:
                 ExpressionAttributeNames={"#connected_at": "connected_at"},
                 ExpressionAttributeValues={":limit": {"N": str(unless_connected_after)}},
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
+        except ConditionFailed:
             return False
         return True
 
@@ -309,14 +254,15 @@ class DynamoConnectionStore:
         The reads are strongly consistent: whoever subscribed just before the tick's snapshot was written has read
         the snapshot before it, so this query must not miss them.
         """
-        question: QueryInputPaginateTypeDef = {
-            "TableName": self._table,
-            "ConsistentRead": True,
-            "KeyConditionExpression": "#pk = :pk",
-            "FilterExpression": "attribute_exists(#stream) AND #expires_at > :now",
+        pages = self._client.query(
+            read_rows,
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="#pk = :pk",
+            FilterExpression="attribute_exists(#stream) AND #expires_at > :now",
             # Only what is read travels.
-            "ProjectionExpression": "#sk, #connected_at, #expires_at, #format, #stream",
-            "ExpressionAttributeNames": {
+            ProjectionExpression="#sk, #connected_at, #expires_at, #format, #stream",
+            ExpressionAttributeNames={
                 "#pk": "pk",
                 "#sk": "sk",
                 "#connected_at": "connected_at",
@@ -324,22 +270,21 @@ class DynamoConnectionStore:
                 "#format": "format",
                 "#stream": stream,
             },
-            "ExpressionAttributeValues": {":pk": {"S": f"SHARD#{shard}"}, ":now": {"N": str(now)}},
-        }
-        if self._page is not None:
-            question["PaginationConfig"] = {"PageSize": self._page}
-        for rows in pages_of_rows(self._client.get_paginator("query").paginate(**question)):
-            for row in rows:
+            ExpressionAttributeValues={":pk": {"S": f"SHARD#{shard}"}, ":now": {"N": str(now)}},
+            **self._page,
+        )
+        for page in pages:
+            for row in page.Items:
                 yield _follower(row, stream)
 
     def _bring(self, connection_id: str) -> None:
         """Bring a row from where the other number of shards had it; nothing is read when that is the same place."""
         ours, *others = self._keys(connection_id)
         for theirs in others:
-            found = self._client.get_item(TableName=self._table, Key=theirs, ConsistentRead=True).get("Item")
+            found = self._client.get_item(TableName=self._table, Key=theirs, ConsistentRead=True)
             if found is not None:
                 # Written before it is deleted: a tick meanwhile finds it twice rather than not at all.
-                with suppress(self._client.exceptions.ConditionalCheckFailedException):
+                with suppress(ConditionFailed):
                     self._client.put_item(
                         TableName=self._table,
                         Item=found | ours,
@@ -348,28 +293,28 @@ class DynamoConnectionStore:
                     )
                 self._client.delete_item(TableName=self._table, Key=theirs)
 
-    def _keys(self, connection_id: str) -> list[dict[str, AttributeValueTypeDef]]:
+    def _keys(self, connection_id: str) -> list[Attributes]:
         """Give where a connection's row is written, and then where another number of shards may have it."""
         shards = dict.fromkeys(shard_of(connection_id, number) for number in (self._written, self._others))
         return [{"pk": {"S": f"SHARD#{shard}"}, "sk": {"S": connection_id}} for shard in shards]
 
-    def _key(self, connection_id: str) -> dict[str, AttributeValueTypeDef]:
+    def _key(self, connection_id: str) -> Attributes:
         return self._keys(connection_id)[0]
 
 
-def _attribute(subscription: Subscription) -> AttributeValueTypeDef:
+def _attribute(subscription: Subscription) -> AttributeValue:
     """Write a subscription as a DynamoDB map; without ``symbols`` it is for every instrument."""
-    members: dict[str, AttributeValueTypeDef] = {
+    members: Attributes = {
         "subscribed_at": {"N": str(subscription.subscribed_at)},
         "snapshot_owed": {"BOOL": subscription.snapshot_owed},
     }
     if subscription.symbols is not None:
-        # One string: a set may not be empty, and botocore takes several times as long to read a list of twenty.
+        # One string: a set may not be empty, and a list of twenty takes several times as long to read.
         members["symbols"] = {"S": ",".join(sorted(subscription.symbols))}
     return {"M": members}
 
 
-def _subscription(attribute: AttributeValueTypeDef) -> Subscription:
+def _subscription(attribute: AttributeValue) -> Subscription:
     """Read what ``_attribute`` wrote."""
     members = attribute["M"]
     symbols = members.get("symbols")
@@ -380,7 +325,7 @@ def _subscription(attribute: AttributeValueTypeDef) -> Subscription:
     )
 
 
-def _connection(item: Mapping[str, AttributeValueTypeDef]) -> Connection:
+def _connection(item: Attributes) -> Connection:
     """Read an item, or the projection of one."""
     return Connection(
         id=item["sk"]["S"],

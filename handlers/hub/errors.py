@@ -11,18 +11,25 @@ What can go wrong in the hub, by whose fault it is.
     │   ├── UnknownStream           unknown_stream
     │   ├── UnknownSymbol           unknown_symbol
     │   └── TooManySymbols          too_many_symbols
-    └── GatewayFault                what a post, a look or a close through the management API met
-        ├── ConnectionGone          410: forget this connection
-        ├── LimitExceeded           429: too many calls, or this client reads too slowly
-        ├── PayloadTooLarge         413: more than 131,072 bytes
-        ├── AccessDenied            403: signature or permission
-        ├── BadConnectionId         400: not an id of this gateway
-        └── GatewayUnavailable      no answer, a broken one, or a 5xx
+    ├── GatewayFault                what a post, a look or a close through the management API met
+    │   ├── ConnectionGone          410: forget this connection
+    │   ├── LimitExceeded           429: too many calls, or this client reads too slowly
+    │   ├── PayloadTooLarge         413: more than 131,072 bytes
+    │   ├── AccessDenied            403: signature or permission
+    │   ├── BadConnectionId         400: not an id of this gateway
+    │   └── GatewayUnavailable      no answer, a broken one, or a 5xx
+    └── ServiceFault                what a call of DynamoDB or Lambda met
+        ├── CallRefused             it would be refused again: a bug or a wrong deployment
+        │   └── ConditionFailed     the item is not as the write wants it
+        └── ServiceUnavailable      no answer, a broken one, a 5xx, or too many calls: it may succeed later
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from handlers.hub.dynamodb import Attributes
 
 
 class HubError(Exception):
@@ -136,3 +143,35 @@ class BadConnectionId(GatewayFault):
 
 class GatewayUnavailable(GatewayFault):
     """No answer, a broken one, or one that says the fault is the gateway's."""
+
+
+class ServiceFault(HubError):
+    """A service of AWS's did not do what it was asked; ``code`` is its word for why, or ours for an answer missing."""
+
+    def __init__(self, code: str, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason or type(self).__doc__}"
+
+
+class CallRefused(ServiceFault):
+    """The call would be refused again; ``body`` is all that the service answered."""
+
+    def __init__(self, code: str, reason: str = "", body: bytes = b"") -> None:
+        super().__init__(code, reason)
+        self.body = body
+
+
+class ConditionFailed(CallRefused):
+    """The item is not as the write wants it; ``item`` is what it is, where the write asked for it and it is there."""
+
+    def __init__(self, reason: str = "", item: Attributes | None = None) -> None:
+        super().__init__("ConditionalCheckFailedException", reason)
+        self.item = item
+
+
+class ServiceUnavailable(ServiceFault):
+    """The same call may succeed later."""

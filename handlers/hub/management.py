@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from handlers.hub.environment import credentials, region
 from handlers.hub.errors import (
     AccessDenied,
     BadConnectionId,
@@ -123,38 +124,14 @@ class ManagementApi:
     @classmethod
     def from_environment(cls, settings: HubSettings) -> Self:
         """
-        Make the one of ``settings``, with the credentials and the region that boto3 would find.
-
-        The region is ``AWS_REGION``, else what botocore has configured. Credentials that expire are refreshed by
-        botocore, on the caller's thread, some minutes before they do.
+        Make the one of ``settings``, with the region and the credentials of ``handlers.hub.environment``.
 
         Raises:
             ValueError: The settings name no management API.
-            botocore.exceptions.NoRegionError: No region is configured.
-            botocore.exceptions.NoCredentialsError: No credentials are found.
+            RegionUnknown: No region is configured.
+            CredentialsUnavailable: No credentials are found.
         """
-        # Late, because a function that never posts should not pay for its import.
-        from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError  # noqa: PLC0415  # see above
-        from botocore.session import Session  # noqa: PLC0415  # see above
-
-        session = Session()
-        region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
-        if not region:
-            raise NoRegionError
-        found = session.get_credentials()
-        if found is None:
-            raise NoCredentialsError
-
-        def fresh() -> Credentials:
-            try:
-                frozen = found.get_frozen_credentials()
-            except BotoCoreError as error:
-                raise CredentialsUnavailable(str(error)) from error
-            if not frozen.access_key or not frozen.secret_key:
-                raise CredentialsUnavailable("the credentials have no key")
-            return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
-
-        return cls(settings.management_endpoint, region=region, credentials=fresh)
+        return cls(settings.management_endpoint, region=region(), credentials=credentials())
 
     async def __aenter__(self) -> Self:
         return self

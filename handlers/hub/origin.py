@@ -1,4 +1,4 @@
-"""Where the management API is, whom to trust on the way there, and through which proxy it goes."""
+"""Where an API is, whom to trust on the way there, and through which proxy it goes."""
 
 from __future__ import annotations
 
@@ -87,6 +87,14 @@ def proxy_for(origin: Origin, environ: Mapping[str, str]) -> Proxy | None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + b64encode(user.encode()).decode()
     return Proxy(parts.hostname, parts.port or PORTS["http"], authorization)
+
+
+def tunnel(origin: Origin, proxy: Proxy) -> bytes:
+    """Compose the request that asks ``proxy`` for a tunnel to ``origin``."""
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    place = f"{host}:{origin.port}"
+    authorization = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+    return f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{authorization}\r\n".encode("latin-1")
 
 
 def _is_excepted(origin: Origin, environ: Mapping[str, str]) -> bool:

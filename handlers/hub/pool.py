@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
 from handlers.hub.http1 import AnswerBroken, AnswerLost, AnswerTimedOut, ConnectFailed, ConnectTimedOut, PoolClosed
-from handlers.hub.origin import Origin, Proxy, trust
+from handlers.hub.origin import Origin, Proxy, trust, tunnel
 from handlers.hub.sockets import SCRATCH_BYTES, Socket
 
 if TYPE_CHECKING:
@@ -259,11 +259,7 @@ class Pool:
             await socket.secure(self._tls, host)
 
     async def _ask_for_tunnel(self, socket: Socket, proxy: Proxy) -> None:
-        host = f"[{self.origin.host}]" if ":" in self.origin.host else self.origin.host
-        place = f"{host}:{self.origin.port}"
-        authorization = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
-        request = f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{authorization}\r\n"
-        answer = await socket.ask(request.encode("latin-1"), bodiless=True)
+        answer = await socket.ask(tunnel(self.origin, proxy), bodiless=True)
         if answer.status not in _SUCCESS:
             raise AnswerBroken(f"the proxy {proxy.host}:{proxy.port} answered {answer.status}")
 

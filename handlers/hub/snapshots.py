@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from handlers.hub.connections import dynamodb
+from handlers.hub.dynamodb import dynamodb
+from handlers.hub.errors import ConditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
-
+    from handlers.hub.dynamodb import Attributes, DynamoDB
     from handlers.hub.settings import HubSettings
 
 
@@ -66,14 +65,14 @@ class DynamoSnapshotStore:
     ``ValidationException``, and 200 instruments of 150 bytes are some 30 KB before and 8 KB after.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDB, table: str) -> None:
         self._client = client
         self._table = table
 
     def latest(self, stream: str) -> Snapshot | None:
         """Read the latest snapshot in one strongly consistent GetItem."""
-        answer = self._client.get_item(TableName=self._table, Key=_key(stream), ConsistentRead=True)
-        return _snapshot(stream, answer["Item"]) if "Item" in answer else None
+        item = self._client.get_item(TableName=self._table, Key=_key(stream), ConsistentRead=True)
+        return _snapshot(stream, item) if item is not None else None
 
     def save(self, snapshot: Snapshot) -> bool:
         """Save in one PutItem on the condition that what is stored is older."""
@@ -86,17 +85,16 @@ class DynamoSnapshotStore:
                 ExpressionAttributeValues={":seq": {"N": str(snapshot.seq)}},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except self._client.exceptions.ConditionalCheckFailedException as refusal:
-            stored = cast("Mapping[str, AttributeValueTypeDef]", refusal.response.get("Item", {}))
-            return bool(stored) and _snapshot(snapshot.stream, stored) == snapshot
+        except ConditionFailed as refusal:
+            return refusal.item is not None and _snapshot(snapshot.stream, refusal.item) == snapshot
         return True
 
 
-def _key(stream: str) -> dict[str, AttributeValueTypeDef]:
+def _key(stream: str) -> Attributes:
     return {"pk": {"S": f"SNAPSHOT#{stream}"}, "sk": {"S": "latest"}}
 
 
-def _item(snapshot: Snapshot) -> dict[str, AttributeValueTypeDef]:
+def _item(snapshot: Snapshot) -> Attributes:
     payload = msgspec.json.encode({symbol: msgspec.Raw(data) for symbol, data in snapshot.data.items()})
     return {
         **_key(snapshot.stream),
@@ -107,7 +105,7 @@ def _item(snapshot: Snapshot) -> dict[str, AttributeValueTypeDef]:
     }
 
 
-def _snapshot(stream: str, item: Mapping[str, AttributeValueTypeDef]) -> Snapshot:
+def _snapshot(stream: str, item: Attributes) -> Snapshot:
     payload = msgspec.json.decode(zlib.decompress(item["payload"]["B"]), type=dict[str, msgspec.Raw])
     return Snapshot(
         stream=stream,

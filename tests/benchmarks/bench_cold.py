@@ -16,7 +16,7 @@ from tests.benchmarks.measurement import Measurement, less
 ROOT = Path(__file__).parents[2]
 RUNS = 5
 BUDGETS_MS = {"handlers.connect": 400.0, "handlers.message": 400.0, "scheduler.tick": 600.0}
-CLIENT = "; from handlers.hub.connections import dynamodb; dynamodb()"
+CLIENT = "; from handlers.hub.dynamodb import dynamodb; dynamodb()"
 
 
 def cost(program: str) -> float:

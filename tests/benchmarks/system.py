@@ -164,7 +164,8 @@ class Broadcaster:
 
     async def __aenter__(self) -> Self:
         # Late: whoever measures imports no more than it needs, and the environment is the function's by now.
-        from handlers.hub.connections import connection_store, dynamodb  # noqa: PLC0415  # see above
+        from handlers.hub.connections import connection_store  # noqa: PLC0415  # see above
+        from handlers.hub.dynamodb import dynamodb  # noqa: PLC0415  # see above
         from handlers.hub.instruments import instruments  # noqa: PLC0415  # see above
         from handlers.hub.management import ManagementApi  # noqa: PLC0415  # see above
         from handlers.hub.snapshots import snapshot_store  # noqa: PLC0415  # see above

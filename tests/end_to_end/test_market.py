@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from tests.end_to_end.clients import Client, assert_every_tick_once
-from tests.fakes import create_table
+from tests.fakes import TABLE
 from tests.wire import validate_message
 
 
@@ -152,7 +152,7 @@ async def test_a_scheduler_that_listens_hears_both_exchanges(emulator, run):
     keys = {f"aws_{name}": value for name, value in emulator.ready["credentials"].items()}
     dynamodb = boto3.client("dynamodb", endpoint_url=emulator.http, region_name=emulator.ready["region"], **keys)
     # With a table of its own it has every tick, and the first one is where it begins to listen.
-    create_table(dynamodb, "of-a-listener")
+    dynamodb.create_table(TableName="of-a-listener", **TABLE)
     environment = emulator.ready["environment"] | {"TICKWIRE_TABLE": "of-a-listener"}
     scheduler = run("-m", "scheduler", "--push", "--streams", "market", environment=environment)
     for exchange in ("binance", "kraken"):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import ClientError
 
 from handlers.hub.candles import ATTEMPTS, Candles, CandleStore, DynamoCandleStore, Votes, candle_store
+from handlers.hub.errors import CallRefused
 from handlers.hub.settings import hub_settings
 from tests.fakes import InMemoryCandleStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mypy_boto3_dynamodb.client import DynamoDBClient
+
+    from handlers.hub.dynamodb import Attributes, DynamoDB
 
 CANDLES = Candles("BTC", "1h", 1_794_999_599_999, "binance", b"[[1794996000000,1.10,2,0.5,1.0,null]]")
 VOTES = Votes("BTC", "1h", 1_794_999_599_999, "binance", b'{"votes":{"SMA10":1,"UO":null}}')
@@ -23,7 +27,7 @@ VOTES = Votes("BTC", "1h", 1_794_999_599_999, "binance", b'{"votes":{"SMA10":1,"
 def store(request: pytest.FixtureRequest) -> CandleStore:
     if request.param == "in memory":
         return InMemoryCandleStore()
-    return DynamoCandleStore(request.getfixturevalue("moto"), request.getfixturevalue("table"))
+    return DynamoCandleStore(request.getfixturevalue("db"), request.getfixturevalue("table"))
 
 
 def test_nothing_is_found_before_it_was_kept(store: CandleStore):
@@ -66,8 +70,8 @@ def test_there_may_be_nothing_to_keep(store: CandleStore):
     assert not store.keep([])
 
 
-def test_what_is_stored_is_compressed(moto: DynamoDBClient, table: str):
-    DynamoCandleStore(moto, table).keep([replace(CANDLES, payload=b"[1794996000000,1.10,2,0.5,1.0,null]" * 500)])
+def test_what_is_stored_is_compressed(moto: DynamoDBClient, db: DynamoDB, table: str):
+    DynamoCandleStore(db, table).keep([replace(CANDLES, payload=b"[1794996000000,1.10,2,0.5,1.0,null]" * 500)])
     item = moto.get_item(TableName=table, Key={"pk": {"S": "CANDLES#BTC"}, "sk": {"S": "1h"}})["Item"]
     assert len(item["payload"]["B"]) < 1_000
     assert item["closed_at"] == {"N": "1794999599999"}
@@ -76,37 +80,34 @@ def test_what_is_stored_is_compressed(moto: DynamoDBClient, table: str):
 class Busy:
     """A DynamoDB that leaves the first item of a batch out, so many times."""
 
-    def __init__(self, client: DynamoDBClient, times: int) -> None:
-        self.client = client
+    def __init__(self, times: int) -> None:
         self.times = times
         self.batches: list[int] = []
 
-    def batch_write_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's word
-        [(table, requests)] = RequestItems.items()
-        self.batches.append(len(requests))
-        if len(self.batches) > self.times:
-            return {"UnprocessedItems": {}}
-        return {"UnprocessedItems": {table: requests[:1]}}
+    def batch_write_item(self, table: str, items: Sequence[Attributes]) -> list[Attributes]:
+        assert table == "tickwire"
+        self.batches.append(len(items))
+        return [] if len(self.batches) > self.times else list(items[:1])
 
 
-def test_what_a_busy_table_leaves_out_is_written_again(moto: DynamoDBClient, table: str):
-    busy = Busy(moto, times=1)
-    assert not DynamoCandleStore(busy, table).keep([CANDLES, VOTES])  # type: ignore[arg-type]  # as much of a client as is used
+def test_what_a_busy_table_leaves_out_is_written_again():
+    busy = Busy(times=1)
+    assert not DynamoCandleStore(busy, "tickwire").keep([CANDLES, VOTES])  # type: ignore[arg-type]  # as much of a client as is used
     assert busy.batches == [2, 1]
 
 
-def test_what_a_table_goes_on_leaving_out_is_given_back(moto: DynamoDBClient, table: str):
-    busy = Busy(moto, times=ATTEMPTS)
-    assert DynamoCandleStore(busy, table).keep([VOTES, CANDLES]) == [VOTES]  # type: ignore[arg-type]  # likewise
+def test_what_a_table_goes_on_leaving_out_is_given_back():
+    busy = Busy(times=ATTEMPTS)
+    assert DynamoCandleStore(busy, "tickwire").keep([VOTES, CANDLES]) == [VOTES]  # type: ignore[arg-type]  # likewise
     assert busy.batches == [2, 1, 1]
 
 
-def test_a_table_that_is_not_there_is_a_bug(moto: DynamoDBClient):
-    with pytest.raises(ClientError, match="ResourceNotFound"):
-        DynamoCandleStore(moto, "nowhere").keep([CANDLES])
+def test_a_table_that_is_not_there_is_a_bug(db: DynamoDB):
+    with pytest.raises(CallRefused, match="ResourceNotFound"):
+        DynamoCandleStore(db, "nowhere").keep([CANDLES])
 
 
 @pytest.mark.usefixtures("deployed")
-def test_a_deployment_has_its_candles_in_its_table(table: str, moto: DynamoDBClient):
+def test_a_deployment_has_its_candles_in_its_table(table: str, db: DynamoDB):
     candle_store(hub_settings()).keep([CANDLES])
-    assert DynamoCandleStore(moto, table).find_candles("BTC", "1h") == CANDLES
+    assert DynamoCandleStore(db, table).find_candles("BTC", "1h") == CANDLES

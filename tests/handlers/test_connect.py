@@ -14,7 +14,7 @@ from tests.fakes import InMemoryConnectionStore
 from tests.wire import validate_message
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from handlers.hub.dynamodb import DynamoDB
 
 OPENED = 1_795_000_000_123
 NOW = 1_795_000_000_140
@@ -85,10 +85,10 @@ def test_an_address_that_wants_what_there_is_not_is_refused_and_not_remembered(
     assert connections.connections == {}
 
 
-def test_the_function_wires_it_to_the_table(deployed: str, moto: DynamoDBClient):
+def test_the_function_wires_it_to_the_table(deployed: str, db: DynamoDB):
     event: dict[str, Any] = json.loads((Path(__file__).parents[1] / "events" / "connect-query.json").read_text())
     assert route.handler(event, None) == {"statusCode": 200}
-    found = DynamoConnectionStore(moto, deployed, shards=4).find("HCIC_eb5IAMCcBw=")
+    found = DynamoConnectionStore(db, deployed, shards=4).find("HCIC_eb5IAMCcBw=")
     assert found is not None
     assert found.connected_at == 1_795_000_031_400
     assert found.subscriptions["market"].symbols == frozenset({"BTC", "ETH"})

@@ -5,15 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from botocore.exceptions import (
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ReadTimeoutError,
-)
 
 from handlers.hub.connections import (
     Connection,
@@ -21,20 +13,18 @@ from handlers.hub.connections import (
     DynamoConnectionStore,
     Subscription,
     connection_store,
-    dynamodb,
     expiry,
-    is_outage,
     shard_of,
 )
+from handlers.hub.errors import CallRefused
 from handlers.hub.settings import hub_settings
 from tests.fakes import InMemoryConnectionStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from handlers.hub.settings import HubSettings
+    from handlers.hub.dynamodb import DynamoDB
+    from tests.dynamo_server import DynamoServer
 
 OPENED = 1_795_000_000_123
 EXPIRES = 1_795_007_800
@@ -51,7 +41,7 @@ def connection(name: str = "HCH-GdrTIAMCKUQ=", **subscriptions: Subscription) ->
 def store(request: pytest.FixtureRequest) -> ConnectionStore:
     if request.param == "in memory":
         return InMemoryConnectionStore(shards=4)
-    return DynamoConnectionStore(request.getfixturevalue("moto"), request.getfixturevalue("table"), shards=4, page=2)
+    return DynamoConnectionStore(request.getfixturevalue("db"), request.getfixturevalue("table"), shards=4, page=2)
 
 
 def followers(store: ConnectionStore, stream: str, *, now: int = NOW) -> list[Connection]:
@@ -182,11 +172,11 @@ def test_a_shard_beyond_the_last_has_no_followers(store: ConnectionStore):
 
 
 @pytest.mark.usefixtures("deployed")
-def test_a_deployment_has_its_connections_in_its_table(moto: DynamoDBClient, table: str):
+def test_a_deployment_has_its_connections_in_its_table(db: DynamoDB, table: str):
     store = connection_store(hub_settings())
     store.remember(connection(market=EVERYTHING))
     assert followers(store, "market") == [connection(market=EVERYTHING)]
-    assert DynamoConnectionStore(moto, table, shards=4).find("HCH-GdrTIAMCKUQ=") == connection(market=EVERYTHING)
+    assert DynamoConnectionStore(db, table, shards=4).find("HCH-GdrTIAMCKUQ=") == connection(market=EVERYTHING)
 
 
 def test_a_connection_is_dropped_ten_minutes_after_the_two_hours_it_may_live():
@@ -197,72 +187,10 @@ def test_the_shard_of_an_id_is_the_same_everywhere():
     assert [shard_of("HCH-GdrTIAMCKUQ=", shards) for shards in (1, 4, 16)] == [0, 1, 1]
 
 
-@pytest.fixture
-def fresh_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    dynamodb.cache_clear()
-    yield monkeypatch
-    dynamodb.cache_clear()
-
-
-@pytest.mark.usefixtures("moto")
-def test_the_client_is_made_once_and_from_the_environment(fresh_client: pytest.MonkeyPatch, settings: HubSettings):
-    fresh_client.setenv("AWS_REGION", "eu-central-1")
-    fresh_client.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
-    client: DynamoDBClient = dynamodb()
-    assert client is dynamodb()
-    assert client.meta.region_name == "eu-central-1"
-    assert client.meta.endpoint_url == "http://127.0.0.1:1"
-    assert (client.meta.config.connect_timeout, client.meta.config.read_timeout) == (1, 2)
-    assert connection_store(settings).shards == settings.shards
-
-
-def refusal(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "no"}}, "GetItem")
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
-        ConnectTimeoutError(endpoint_url="http://127.0.0.1:1"),
-        ReadTimeoutError(endpoint_url="http://127.0.0.1:1"),
-        refusal("InternalServerError"),
-        refusal("ProvisionedThroughputExceededException"),
-        refusal("ThrottlingException"),
-    ],
-    ids=lambda error: str(error)[:40],
-)
-def test_an_unreachable_or_overloaded_table_is_an_outage(error: Exception):
-    assert is_outage(error)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [refusal("ValidationException"), refusal("AccessDeniedException"), NoCredentialsError(), KeyError("sk")],
-    ids=lambda error: str(error)[:40],
-)
-def test_a_call_that_would_fail_again_is_no_outage(error: Exception):
-    assert not is_outage(error)
-
-
-def test_any_other_query_of_the_same_client_is_botocores(moto: DynamoDBClient, table: str):
-    store = DynamoConnectionStore(moto, table, shards=1, page=1)
-    for name in ("one", "two"):
-        store.remember(connection(name, market=EVERYTHING))
-    meeting = store.followers("market", 0, now=NOW)
-    first = next(meeting)
-    moto.put_item(TableName=table, Item={"pk": {"S": "OTHER"}, "sk": {"S": "thing"}})
-    others = moto.query(
-        TableName=table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": "OTHER"}}
-    )
-    assert others["Items"] == [{"pk": {"S": "OTHER"}, "sk": {"S": "thing"}}]
-    assert [first.id, *(found.id for found in meeting)] == ["one", "two"]
-
-
 def test_a_row_that_cannot_be_read_is_nobody_elses_trouble(
-    moto: DynamoDBClient, table: str, caplog: pytest.LogCaptureFixture
+    moto: DynamoDBClient, db: DynamoDB, table: str, caplog: pytest.LogCaptureFixture
 ):
-    store = DynamoConnectionStore(moto, table, shards=1)
+    store = DynamoConnectionStore(db, table, shards=1)
     for name in ("one", "two", "three"):
         store.remember(connection(name, market=EVERYTHING))
     odd = {"pk": {"S": "SHARD#0"}, "sk": {"S": "two"}, "market": {"S": "all"}, "expires_at": {"N": str(EXPIRES)}}
@@ -271,21 +199,15 @@ def test_a_row_that_cannot_be_read_is_nobody_elses_trouble(
     assert "1 connections of a page cannot be read" in caplog.text
 
 
-def test_a_table_that_is_not_there_is_named_by_every_read(moto: DynamoDBClient):
-    store = DynamoConnectionStore(moto, "elsewhere", shards=4)
-    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+def test_a_table_that_is_not_there_is_named_by_every_read(db: DynamoDB):
+    store = DynamoConnectionStore(db, "elsewhere", shards=4)
+    with pytest.raises(CallRefused, match="ResourceNotFoundException"):
         followers(store, "market")
 
 
-@pytest.mark.usefixtures("moto")
-def test_each_call_is_one_request_and_every_read_sees_all_writes(table: str):
-    client: DynamoDBClient = boto3.client("dynamodb", region_name="us-east-1")
-    calls: list[tuple[str, bool | None]] = []
-    client.meta.events.register(
-        "provide-client-params.dynamodb.*",
-        lambda params, model, **_: calls.append((model.name, params.get("ConsistentRead"))),
-    )
-    store = DynamoConnectionStore(client, table, shards=4)
+def test_each_call_is_one_request_and_every_read_sees_all_writes(db: DynamoDB, dynamo: DynamoServer, table: str):
+    dynamo.asked.clear()
+    store = DynamoConnectionStore(db, table, shards=4)
     store.remember(connection(market=BITCOIN))
     subscribe(store, market=EVERYTHING, signals=EVERYTHING, binary=EVERYTHING)
     store.find("HCH-GdrTIAMCKUQ=")
@@ -293,6 +215,7 @@ def test_each_call_is_one_request_and_every_read_sees_all_writes(table: str):
     store.unsubscribe("HCH-GdrTIAMCKUQ=", ["market", "signals"])
     store.forget("HCH-GdrTIAMCKUQ=", unless_connected_after=OPENED - 1)
     store.forget("HCH-GdrTIAMCKUQ=")
+    calls = [(operation, request.get("ConsistentRead")) for operation, request in dynamo.asked]
     assert calls == [
         ("PutItem", None),
         ("UpdateItem", None),
@@ -305,13 +228,13 @@ def test_each_call_is_one_request_and_every_read_sees_all_writes(table: str):
 
 
 @pytest.fixture(params=[(4, 16), (16, 4), (3, 4)], ids=["more", "fewer", "unrelated"])
-def change(request: pytest.FixtureRequest, moto: DynamoDBClient, table: str):
+def change(request: pytest.FixtureRequest, db: DynamoDB, table: str):
     """The stores of the old functions, of the new ones, and of both when the change is over."""
     old, new = request.param
     return (
-        DynamoConnectionStore(moto, table, shards=old, others=new),
-        DynamoConnectionStore(moto, table, shards=new, others=old),
-        DynamoConnectionStore(moto, table, shards=new),
+        DynamoConnectionStore(db, table, shards=old, others=new),
+        DynamoConnectionStore(db, table, shards=new, others=old),
+        DynamoConnectionStore(db, table, shards=new),
     )
 
 

@@ -14,7 +14,7 @@ from handlers.hub.connections import Connection, DynamoConnectionStore
 from tests.fakes import InMemoryConnectionStore
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from handlers.hub.dynamodb import DynamoDB
 
 EVENT: dict[str, Any] = json.loads((Path(__file__).parents[1] / "events" / "disconnect-1005.json").read_text())
 LEAVING = Connection(
@@ -35,8 +35,8 @@ def test_who_has_left_is_forgotten_and_a_second_disconnect_is_no_error(caplog: p
 
 
 @pytest.mark.usefixtures("deployed")
-def test_the_function_wires_it_to_the_table(table: str, moto: DynamoDBClient):
-    connections = DynamoConnectionStore(moto, table, shards=4)
+def test_the_function_wires_it_to_the_table(table: str, db: DynamoDB):
+    connections = DynamoConnectionStore(db, table, shards=4)
     connections.remember(LEAVING)
     assert route.handler(EVENT, None) == {"statusCode": 200}
     assert connections.find(LEAVING.id) is None

@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import ClientError
 
+from handlers.hub.errors import CallRefused
 from handlers.hub.settings import hub_settings
 from handlers.hub.snapshots import DynamoSnapshotStore, Snapshot, SnapshotStore, snapshot_store
 from tests.fakes import InMemorySnapshotStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
+
+    from handlers.hub.dynamodb import DynamoDB
+    from tests.dynamo_server import DynamoServer
 
 SNAPSHOT = Snapshot(
     stream="market",
@@ -28,7 +31,7 @@ SNAPSHOT = Snapshot(
 def store(request: pytest.FixtureRequest) -> SnapshotStore:
     if request.param == "in memory":
         return InMemorySnapshotStore()
-    return DynamoSnapshotStore(request.getfixturevalue("moto"), request.getfixturevalue("table"))
+    return DynamoSnapshotStore(request.getfixturevalue("db"), request.getfixturevalue("table"))
 
 
 def test_there_is_no_snapshot_before_the_first_is_saved(store: SnapshotStore):
@@ -78,23 +81,29 @@ def test_sequence_numbers_are_compared_as_numbers(store: SnapshotStore):
     assert store.save(replace(SNAPSHOT, seq=10)) is True
 
 
-def test_what_is_stored_is_compressed(moto: DynamoDBClient, table: str):
+def test_a_snapshot_whose_answer_is_lost_on_the_way_is_saved(db: DynamoDB, dynamo: DynamoServer, table: str):
+    dynamo.unheard = 1
+    assert DynamoSnapshotStore(db, table).save(SNAPSHOT) is True
+    assert dynamo.unheard == 0
+
+
+def test_what_is_stored_is_compressed(moto: DynamoDBClient, db: DynamoDB, table: str):
     quote = b'{"last":67000.10,"bid":67000.00,"ask":67000.10,"change_pct":-1.250,"ts":1795000029870}'
     many = replace(SNAPSHOT, data={f"S{number}": quote for number in range(500)})
-    DynamoSnapshotStore(moto, table).save(many)
+    DynamoSnapshotStore(db, table).save(many)
     item = moto.get_item(TableName=table, Key={"pk": {"S": "SNAPSHOT#market"}, "sk": {"S": "latest"}})["Item"]
     assert len(item["payload"]["B"]) < 10_000
 
 
-def test_a_snapshot_too_large_for_one_item_is_no_silent_loss(moto: DynamoDBClient, table: str):
+def test_a_snapshot_too_large_for_one_item_is_no_silent_loss(db: DynamoDB, table: str):
     incompressible = replace(
         SNAPSHOT, state=bytes((number * number * 2654435761 >> 13) & 255 for number in range(450_000))
     )
-    with pytest.raises(ClientError, match="ValidationException"):
-        DynamoSnapshotStore(moto, table).save(incompressible)
+    with pytest.raises(CallRefused, match="ValidationException"):
+        DynamoSnapshotStore(db, table).save(incompressible)
 
 
 @pytest.mark.usefixtures("deployed")
-def test_a_deployment_has_its_snapshots_in_its_table(table: str, moto: DynamoDBClient):
+def test_a_deployment_has_its_snapshots_in_its_table(table: str, db: DynamoDB):
     snapshot_store(hub_settings()).save(SNAPSHOT)
-    assert DynamoSnapshotStore(moto, table).latest("market") == SNAPSHOT
+    assert DynamoSnapshotStore(db, table).latest("market") == SNAPSHOT

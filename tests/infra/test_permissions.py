@@ -38,12 +38,12 @@ PORTS = [
     "scheduler/groups.py",
     "scheduler/invoker.py",
 ]
-#: boto3's methods, and the management API's verbs, by the action that IAM calls them.
+#: Methods of the hub's clients, and the management API's verbs, by the action that IAM calls them.
 ACTIONS = {
     "batch_write_item": "dynamodb:BatchWriteItem",
     "delete_item": "dynamodb:DeleteItem",
     "get_item": "dynamodb:GetItem",
-    "invoke": "lambda:InvokeFunction",
+    "call": "lambda:InvokeFunction",
     "put_item": "dynamodb:PutItem",
     "query": "dynamodb:Query",
     "update_item": "dynamodb:UpdateItem",
@@ -52,7 +52,7 @@ ACTIONS = {
     "DELETE": "execute-api:ManageConnections DELETE",
 }
 #: Methods of a client that call nobody.
-SILENT = {"close", "get_paginator"}
+SILENT = {"close"}
 #: What has the name of a port's method and is none.
 OTHERWISE = {
     f"{receiver}.close"
@@ -74,7 +74,7 @@ def operation_of(call: ast.Call) -> str | None:
     first = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
     if receiver.split(".")[-1] in {"_client", "client", "_table", "table"} and name not in SILENT:
         return name
-    if name == "get_paginator" or (name == "_call" and first in {"POST", "GET", "DELETE"}):
+    if name == "_call" and first in {"POST", "GET", "DELETE"}:
         return str(first)
     return None
 

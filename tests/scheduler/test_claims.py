@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import boto3
-import pytest
-from moto import mock_aws
+from itertools import count
 
+import pytest
+
+from handlers.hub.errors import ConditionFailed
 from scheduler.claims import Claim, DynamoClaimStore, claim_store
 from scheduler.settings import SchedulerSettings
-from tests.fakes import create_table
 from tests.scheduler.fakes import InMemoryClaimStore
 
-
-@pytest.fixture(scope="module")
-def dynamodb():
-    with mock_aws():
-        client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-        create_table(client)
-        yield client
+_numbers = count(1)
 
 
 @pytest.fixture(params=["memory", "dynamodb"])
-def claims(request, dynamodb):
+def claims(request):
     if request.param == "memory":
-        yield InMemoryClaimStore()
-        return
-    yield DynamoClaimStore(dynamodb, "tickwire")
-    for stream in ("market", "signals"):
-        dynamodb.delete_item(TableName="tickwire", Key={"pk": {"S": f"TICK#{stream}"}, "sk": {"S": "latest"}})
+        return InMemoryClaimStore()
+    dynamo = request.getfixturevalue("dynamo")
+    name = f"claims-{next(_numbers)}"
+    dynamo.create_table(name)
+    return DynamoClaimStore(dynamo.client(), name)
 
 
 def test_the_first_claim_of_a_tick_wins(claims):
@@ -93,17 +87,26 @@ def test_an_answer_without_the_item_that_won_is_a_lost_claim():
     """Not every DynamoDB besides AWS's knows ReturnValuesOnConditionCheckFailure."""
 
     class Refusing:
-        class exceptions:  # noqa: N801 - botocore's name
-            class ConditionalCheckFailedException(Exception):
-                response = {"Error": {"Code": "ConditionalCheckFailedException"}}  # noqa: RUF012 - as botocore's
-
         def update_item(self, **request):
-            raise self.exceptions.ConditionalCheckFailedException
+            raise ConditionFailed("The conditional request failed")
 
     assert DynamoClaimStore(Refusing(), "tickwire").claim("market", 7, "mine") is None
 
 
-def test_the_store_of_a_deployment_uses_its_table(dynamodb, monkeypatch):
-    monkeypatch.setattr("scheduler.claims.dynamodb", lambda: dynamodb)
-    store = claim_store(SchedulerSettings(table="tickwire"))
+def test_a_claim_whose_answer_is_lost_on_the_way_is_won_once(dynamo):
+    dynamo.create_table("lossy")
+    dynamo.asked.clear()
+    dynamo.unheard = 1
+    store = DynamoClaimStore(dynamo.client(), "lossy")
+    assert store.claim("market", 7, "mine") == Claim("market", 7, "mine", fence=1)
+    assert [operation for operation, _ in dynamo.asked] == ["UpdateItem"] * 2
+    dynamo.unheard = 1
+    assert store.claim("market", 7, "theirs") is None
+
+
+def test_the_store_of_a_deployment_uses_its_table(dynamo, monkeypatch):
+    monkeypatch.setattr("scheduler.claims.dynamodb", dynamo.client)
+    dynamo.create_table("mine")
+    store = claim_store(SchedulerSettings(table="mine"))
     assert store.claim("binary", 1, "mine") is not None
+    assert dynamo.asked[-1][1]["TableName"] == "mine"

@@ -8,9 +8,8 @@ from functools import partial
 
 import msgspec
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 
-from handlers.hub.errors import ConnectionGone
+from handlers.hub.errors import CallRefused, ConnectionGone, ServiceUnavailable
 from handlers.hub.snapshots import Snapshot
 from scheduler.deliver import Ports, deliver
 from scheduler.fanout import Assignment, Fanout, divide
@@ -26,7 +25,7 @@ UNTIL = NOON + 4_500
 IDS = [f"{number}=" for number in range(100)]
 VALUES = {"BTC": b'{"last":91776.00,"bid":null,"ask":null,"change_pct":null,"ts":1}'}
 TELLING = Telling("market", Snapshot("market", SEQ, NOON, VALUES, b""), SEQ - 1, VALUES, NOON)
-OUTAGE = EndpointConnectionError(endpoint_url="http://nowhere")
+OUTAGE = ServiceUnavailable("ConnectFailed", "nowhere")
 
 
 def now():
@@ -127,11 +126,11 @@ def test_a_group_that_cannot_be_started_is_started_again_at_once(caplog):
     outcome, ended = fan_out(functions)
     assert functions.posted() == Counter(IDS)
     assert (outcome.delivery.posted, ended < 600) == (100, True)
-    assert "group 1 could not be started: EndpointConnectionError" in caplog.text
+    assert "group 1 could not be started: ServiceUnavailable" in caplog.text
 
 
 def test_a_wrong_deployment_is_told_with_its_stack_and_nothing_is_started(caplog):
-    refused = ClientError({"Error": {"Code": "AccessDeniedException"}}, "Invoke")
+    refused = CallRefused("AccessDeniedException")
     functions = Functions(*[refused] * 4)
     outcome, _ = fan_out(functions)
     assert outcome is None, "whoever calls posts itself"

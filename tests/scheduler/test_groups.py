@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import boto3
+from itertools import count
+
 import pytest
-from moto import mock_aws
 
 from scheduler.groups import DynamoGroupStore, Standing, Tally, Turn, group_store
 from scheduler.settings import SchedulerSettings
-from tests.fakes import create_table
 from tests.scheduler.fakes import NOON, InMemoryGroupStore
 
 FIRST = Turn("market", 2, seq=7, attempt=1)
@@ -16,22 +15,17 @@ SECOND = Turn("market", 2, seq=7, attempt=2)
 NEXT = Turn("market", 2, seq=8, attempt=1)
 DONE = Tally(followers=9, posted=7, bytes=700, limited=1, gone=1, forgotten=1)
 
-
-@pytest.fixture(scope="module")
-def dynamodb():
-    with mock_aws():
-        client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-        yield client
+_numbers = count(1)
 
 
 @pytest.fixture(params=["memory", "dynamodb"])
-def groups(request, dynamodb):
+def groups(request):
     if request.param == "memory":
-        yield InMemoryGroupStore()
-        return
-    create_table(dynamodb)
-    yield DynamoGroupStore(dynamodb, "tickwire")
-    dynamodb.delete_table(TableName="tickwire")
+        return InMemoryGroupStore()
+    dynamo = request.getfixturevalue("dynamo")
+    name = f"groups-{next(_numbers)}"
+    dynamo.create_table(name)
+    return DynamoGroupStore(dynamo.client(), name)
 
 
 def test_a_turn_is_taken_once(groups):
@@ -40,23 +34,14 @@ def test_a_turn_is_taken_once(groups):
     assert groups.standings("market") == {2: Standing(FIRST, NOON)}
 
 
-def test_a_turn_is_taken_by_a_write_that_is_tried_again_because_its_answer_was_lost(dynamodb, monkeypatch):
-    create_table(dynamodb)
-    write = dynamodb.update_item
-
-    def write_twice(**given):
-        write(**given)
-        return write(**given)
-
-    groups = DynamoGroupStore(dynamodb, "tickwire")
-    try:
-        with monkeypatch.context() as patch:
-            patch.setattr(dynamodb, "update_item", write_twice)
-            assert groups.take(FIRST, now=NOON)
-            assert not groups.take(FIRST, now=NOON + 1), "another one's"
-        assert groups.stay(FIRST, alive_at=NOON + 2)
-    finally:
-        dynamodb.delete_table(TableName="tickwire")
+def test_a_turn_is_taken_by_a_write_that_is_tried_again_because_its_answer_was_lost(dynamo):
+    dynamo.create_table("lossy")
+    groups = DynamoGroupStore(dynamo.client(), "lossy")
+    dynamo.unheard = 1
+    assert groups.take(FIRST, now=NOON)
+    dynamo.unheard = 1
+    assert not groups.take(FIRST, now=NOON + 1), "another one's"
+    assert groups.stay(FIRST, alive_at=NOON + 2)
 
 
 def test_a_later_attempt_takes_over_and_an_earlier_one_comes_too_late(groups):
@@ -104,9 +89,9 @@ def test_groups_and_streams_are_apart(groups):
     assert groups.standings("binary").keys() == {2}
 
 
-def test_the_store_of_a_deployment_uses_its_table(dynamodb, monkeypatch):
-    monkeypatch.setattr("scheduler.groups.dynamodb", lambda: dynamodb)
-    create_table(dynamodb, "mine")
+def test_the_store_of_a_deployment_uses_its_table(dynamo, monkeypatch):
+    monkeypatch.setattr("scheduler.groups.dynamodb", dynamo.client)
+    dynamo.create_table("mine")
     assert group_store(SchedulerSettings(table="mine")).take(FIRST, now=NOON)
-    item = dynamodb.scan(TableName="mine")["Items"][0]
+    item = dynamo.client().get_item(TableName="mine", Key={"pk": {"S": "FANOUT#market"}, "sk": {"S": "0002"}})
     assert int(item["expires_at"]["N"]) > NOON // 1000

@@ -11,17 +11,16 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
 import msgspec
 import pytest
-from moto import mock_aws
 
 import scheduler.__main__ as process
 from handlers.hub.connections import DynamoConnectionStore, shard_of
+from handlers.hub.dynamodb import dynamodb
+from handlers.hub.errors import ServiceUnavailable
 from handlers.hub.instruments import instruments
 from handlers.hub.settings import hub_settings
 from handlers.hub.snapshots import DynamoSnapshotStore, Snapshot
@@ -29,12 +28,12 @@ from scheduler import deliver, tick
 from scheduler.clock import epoch_ms
 from scheduler.errors import SettingFault
 from scheduler.fanout import Assignment
-from scheduler.invoker import LambdaInvoker, lambda_client
+from scheduler.invoker import LambdaInvoker, lambda_service
 from scheduler.market.prices import Prices
 from scheduler.report import Report, print_metrics
 from scheduler.settings import SchedulerSettings, read_settings
 from scheduler.telling import Telling, pack
-from tests.fakes import create_table
+from tests.misbehaving import Misbehaving, answer
 from tests.scheduler.fakes import BITCOIN, ScriptedProvider, answering, follower, gold, kraken, quote, ticker
 
 COMPLETE = {
@@ -61,19 +60,18 @@ def environment(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def dynamodb():
-    with mock_aws():
-        client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-        create_table(client)
-        yield client
+def served(dynamo):
+    dynamo.create_table()
+    return dynamo
 
 
 @pytest.fixture
-def table(environment, dynamodb):
+def table(environment, served):
     """Have the process's own client lead to moto's table."""
-    for module in ("scheduler.claims", "handlers.hub.connections", "handlers.hub.snapshots"):
-        environment.setattr(f"{module}.dynamodb", lambda: dynamodb)
-    return dynamodb
+    environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", served.url)
+    dynamodb.cache_clear()
+    yield dynamodb()
+    dynamodb.cache_clear()
 
 
 @pytest.fixture
@@ -242,7 +240,6 @@ async def test_a_group_goes_from_lambdas_event_to_the_gateway(table, environment
 
     connected_at = epoch_ms() - 60_000
     DynamoConnectionStore(table, "tickwire", shards=4).remember(follower("GROUP9cOFvHcCIhw=", at=connected_at))
-    environment.setattr("scheduler.groups.dynamodb", lambda: table)
     values = {"BTC": b'{"last":1,"bid":null,"ask":null,"change_pct":null,"ts":1}'}
     async with http_server(gateway) as stage:
         environment.setenv("TICKWIRE_GATEWAY", f"ws://127.0.0.1:{stage}/local")
@@ -269,37 +266,32 @@ async def test_a_group_goes_from_lambdas_event_to_the_gateway(table, environment
     assert [tally and tally["posted"] for tally in tallies] == [len(posts) // 2, len(posts) // 2, None]
 
 
-class Invoked:
-    """A client of Lambda's that takes its time to be made."""
+async def test_functions_are_started_by_many_threads(environment):
+    asked = []
 
-    def __init__(self, *_, **options):
-        time.sleep(0.05)
-        self.region = options["region_name"]
-        self.requests = []
+    def invoke(head, body):
+        asked.append((head.split(b"\r\n")[0], body, b"\r\nX-Amz-Invocation-Type: Event\r\n" in head))
+        return b""
 
-    def invoke(self, **request):
-        self.requests.append(request)
-
-
-def test_functions_are_started_by_many_threads_on_one_client(environment):
-    environment.setattr("scheduler.invoker.Session.create_client", Invoked)
-    environment.setenv("AWS_REGION", "eu-west-1")
-    lambda_client.cache_clear()
-    invoker = LambdaInvoker("tickwire-fanout")
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(invoker.start, [b"{}"] * 8))
-    client = lambda_client()
-    lambda_client.cache_clear()
-    assert client.region == "eu-west-1"
-    assert client.requests == [{"FunctionName": "tickwire-fanout", "InvocationType": "Event", "Payload": b"{}"}] * 8
+    lambda_service.cache_clear()
+    async with http_server(invoke) as endpoint:
+        environment.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{endpoint}")
+        invoker = LambdaInvoker("arn:aws:lambda:us-east-1:1:function:fanout")
+        await asyncio.gather(*(asyncio.to_thread(invoker.start, b"%d" % number) for number in range(8)))
+    lambda_service.cache_clear()
+    path = b"/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A1%3Afunction%3Afanout/invocations"
+    assert sorted(asked) == [(b"POST %b HTTP/1.1" % path, b"%d" % number, True) for number in range(8)]
 
 
-@pytest.mark.usefixtures("environment")
-def test_the_client_that_starts_functions_is_one_of_lambdas():
-    lambda_client.cache_clear()
-    client = lambda_client()
-    lambda_client.cache_clear()
-    assert (client.meta.service_model.service_name, client.meta.region_name) == ("lambda", "us-east-1")
+async def test_a_function_that_cannot_be_started_is_asked_for_once(environment):
+    """Who starts a group tries again by itself."""
+    async with Misbehaving([[answer(500)]]) as service:
+        lambda_service.cache_clear()
+        environment.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{service.port}")
+        with pytest.raises(ServiceUnavailable):
+            await asyncio.to_thread(LambdaInvoker("fanout").start, b"{}")
+        lambda_service.cache_clear()
+    assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize(("function", "is_there"), [("", False), ("tickwire-fanout", True)])

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 
+from handlers.hub.errors import CallRefused, ServiceUnavailable
 from handlers.hub.instruments import Instrument
 from scheduler.analysis.rating import METHOD
 from scheduler.composition import Known
@@ -353,20 +353,20 @@ async def test_what_the_table_does_not_take_is_written_in_the_next_tick(signals,
 
 async def test_a_table_that_is_out_costs_no_rating(signals, clock, store, monkeypatch):
     def out(items):
-        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+        raise ServiceUnavailable("ConnectFailed", "nowhere")
 
     monkeypatch.setattr(store, "keep", out)
     composition = await compose(signals, clock)
     assert len(composition.updates) == 2
-    assert composition.faults[0].startswith("candles and votes could not be written: EndpointConnectionError")
+    assert composition.faults[0].startswith("candles and votes could not be written: ServiceUnavailable")
 
 
 async def test_a_table_that_may_not_be_written_is_a_bug(signals, store, monkeypatch):
     def refuse(items):
-        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchWriteItem")
+        raise CallRefused("AccessDeniedException")
 
     monkeypatch.setattr(store, "keep", refuse)
-    with pytest.raises(ClientError):
+    with pytest.raises(CallRefused):
         await signals.fetch(within=5)
 
 

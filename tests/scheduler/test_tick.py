@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 
-from handlers.hub.errors import ConnectionGone
+from handlers.hub.errors import CallRefused, ConnectionGone, ServiceUnavailable
 from scheduler.broadcast import Delivery
 from scheduler.errors import Refused, Unavailable
 from scheduler.fanout import Outcome
@@ -197,7 +196,7 @@ async def test_what_changes_no_value_is_told_though_the_table_fails_on_that_tick
     def fail(claim, state):
         if is_written:
             leave(claim, state)
-        raise EndpointConnectionError(endpoint_url="http://nowhere")
+        raise ServiceUnavailable("ConnectFailed", "nowhere")
 
     world.ports.claims.leave = fail
     assert (await world.tick(FULL + 1)).outcome == "failed"
@@ -279,8 +278,8 @@ async def test_the_line_of_a_tick_is_one_json_object(caplog):
 @pytest.mark.parametrize(
     ("trouble", "has_stack"),
     [
-        (EndpointConnectionError(endpoint_url="http://nowhere"), False),
-        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "PutItem"), True),
+        (ServiceUnavailable("ConnectFailed", "nowhere"), False),
+        (CallRefused("AccessDeniedException"), True),
     ],
     ids=["outage", "wrong deployment"],
 )
@@ -319,7 +318,7 @@ async def test_a_snapshot_that_is_written_after_the_deadline_leaves_no_hole():
     assert [(batch["seq"], batch["prev"]) for batch in batches] == [(FULL, None), (FULL + 2, FULL)]
 
 
-@pytest.mark.parametrize("trouble", [EndpointConnectionError(endpoint_url="http://nowhere"), None], ids=str)
+@pytest.mark.parametrize("trouble", [ServiceUnavailable("ConnectFailed", "nowhere"), None], ids=str)
 async def test_what_a_tick_wrote_and_did_not_commit_is_said_by_the_next_one(trouble):
     new = (quote("BTC", "2", source="replay"), quote("ETH", "3"))
     both, unchanged = at(5, *new), at(10, *new)
@@ -467,7 +466,7 @@ async def test_a_count_that_was_cut_short_makes_the_audience_no_smaller():
     assert world.ports.audience["market"] == 0
 
     def unreadable(*arguments, **options):
-        raise EndpointConnectionError(endpoint_url="http://nowhere")
+        raise ServiceUnavailable("ConnectFailed", "nowhere")
 
     world.ports.audience["market"] = 500
     world.connections.followers = unreadable

@@ -6,10 +6,10 @@ import asyncio
 from itertools import pairwise
 
 import msgspec
-from botocore.exceptions import EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handlers.hub.errors import ServiceUnavailable
 from scheduler.errors import Unreachable
 from scheduler.market.prices import Prices
 from scheduler.market.providers import Answer
@@ -58,7 +58,7 @@ class MortalClaimStore(InMemoryClaimStore):
 
     def commit(self, claim, followers):
         if self.dying:
-            raise EndpointConnectionError(endpoint_url="http://nowhere")
+            raise ServiceUnavailable("ConnectFailed", "nowhere")
         return super().commit(claim, followers)
 
 

@@ -12,8 +12,9 @@ import botocore.awsrequest
 import botocore.credentials
 import botocore.session
 import pytest
-from botocore.exceptions import CredentialRetrievalError, NoCredentialsError, NoRegionError
+from botocore.exceptions import CredentialRetrievalError
 
+from handlers.hub.environment import RegionUnknown
 from handlers.hub.errors import (
     AccessDenied,
     BadConnectionId,
@@ -299,13 +300,13 @@ async def test_the_region_may_come_from_botocores_configuration(environment, tmp
 def test_without_a_region_there_is_no_management_api(environment):
     environment.setenv("AWS_ACCESS_KEY_ID", "AKID")
     environment.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    with pytest.raises(NoRegionError):
+    with pytest.raises(RegionUnknown):
         ManagementApi.from_environment(settings("wss://a/prod"))
 
 
 def test_without_credentials_there_is_no_management_api(environment):
     environment.setenv("AWS_REGION", "eu-west-1")
-    with pytest.raises(NoCredentialsError):
+    with pytest.raises(CredentialsUnavailable):
         ManagementApi.from_environment(settings("wss://a/prod"))
 
 
