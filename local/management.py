@@ -64,13 +64,16 @@ async def respond(send: Send, answer: Answer) -> None:
 
 def reply_of(answer: Answer) -> Reply:
     """Return an answer with the headers that the SDKs look for."""
-    headers = [
-        (b"x-amzn-requestid", new_request_id().encode()),
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(answer.body)),
-    ]
-    if answer.status == 204:  # noqa: PLR2004 # no content: neither a type nor a length
-        del headers[1:]
-    if answer.error is not None:
-        headers.append((b"x-amzn-errortype", answer.error.encode()))
-    return Reply(answer.status, headers, answer.body)
+    fields = _fields(answer.status, len(answer.body), answer.error)
+    return Reply(answer.status, ((b"x-amzn-requestid", new_request_id().encode()), *fields), answer.body)
+
+
+@lru_cache(maxsize=64)
+def _fields(status: int, length: int, error: str | None) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers that are the same for every answer of a kind."""
+    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % length)]
+    if status == 204:  # noqa: PLR2004 # no content: neither a type nor a length
+        fields = []
+    if error is not None:
+        fields.append((b"x-amzn-errortype", error.encode()))
+    return tuple(fields)

@@ -139,10 +139,7 @@ class Access:
         if key.access_key_id in self._permissions:
             place = f"{api_id}/{stage}/{scope['method']}/@connections"
             resource = self._arn("execute-api", f"{place}/{connection_id}")
-            # AWS names the route and not the connection, and hides most of the account.
-            account = f"{'*' * 8}{self._account[-4:]}"
-            shown = self._arn("execute-api", place + "/{connectionId}", account=account)
-            self._check(key, "execute-api:ManageConnections", resource, shown=shown)
+            self._check(key, "execute-api:ManageConnections", resource, route=place)
 
     def check_tables(self, target: str, scope: Mapping[str, Any], body: bytes) -> None:
         """
@@ -198,21 +195,26 @@ class Access:
         """
         self._check(self.identify("lambda", scope, body), "lambda:InvokeFunction", arn)
 
-    def _check(self, key: KeyPair, action: str, resource: str | None, *, shown: str = "") -> None:
+    def _check(self, key: KeyPair, action: str, resource: str | None, *, route: str = "") -> None:
+        """Return if a key may; ``route`` is what API Gateway names in its refusals, not the resource."""
         permissions = self._permissions.get(key.access_key_id)
         if permissions is None:
             return
         try:
             permissions.check(action, resource)
-        except PermissionDenied as denied:
+        except PermissionDenied as fault:
+            denied = fault
+            if route:
+                # AWS names the route and not the connection, and hides most of the account.
+                account = f"{'*' * 8}{self._account[-4:]}"
+                arn = self._arn("execute-api", f"{route}/{{connectionId}}", account=account)
+                denied = RouteDenied(key.user, action, arn)
             # Once for each thing that is missing, not for each request.
-            what = (key.access_key_id, action, shown or resource or "*")
+            what = (key.access_key_id, action, denied.resource)
             if what not in self._told:
                 self._told.add(what)
-                _log.warning("%s", denied)
-            if not shown:
-                raise
-            raise RouteDenied(key.user, action, shown) from denied
+                _log.warning("%s", fault)
+            raise denied from None
 
     def _new_key(self, function: Function) -> KeyPair:
         """Make what looks like the temporary credentials of a running function."""

@@ -93,6 +93,8 @@ class DirectProtocol(HttpToolsProtocol):
         #: One timer for a connection, not one for each answer: it looks when the last one was, if nothing came since.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since: float | None = None
+        #: What has come last: behind a request there may be something that is none of HTTP's.
+        self._arrived = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -102,6 +104,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what arrives."""
+        self._arrived = data
         self._idle_since = None
         super().data_received(data)
 

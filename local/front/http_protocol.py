@@ -51,13 +51,8 @@ class HttpProtocol(DirectProtocol):
         self._impatience.cancel()
         super().on_headers_complete()
 
-    def data_received(self, data: bytes) -> None:
-        """Take what arrives, and remember it: frames may stand behind an upgrade request."""
-        self._arrived = data
-        super().data_received(data)
-
     def handle_websocket_upgrade(self) -> None:
-        """Hand the request over with its own header names, and what came behind it."""
+        """Hand the request over with its own header names, and what came behind it: frames."""
         fault = self._fault()
         if fault is not None:
             self.transport.write(refusal(*fault))
