@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from base64 import b64decode
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 import httptools
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 
 from local.front.direct import DirectProtocol
 
@@ -58,11 +62,20 @@ class HttpProtocol(DirectProtocol):
             self.transport.write(refusal(*fault))
             self.transport.close()
             return
-        self.scope["headers"] = self._sent
-        super().handle_websocket_upgrade()
+        self.connections.discard(self)
+        protocol = cast("type[SocketProtocol]", self.ws_protocol_class)(
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        protocol.connection_made(self.transport)
+        # The base class would write the request out, for websockets to read it once more.
+        headers = Headers()
+        for name, value in self._sent:
+            headers.set_insecure(name.decode("ascii"), value.decode("latin-1"))
+        protocol.handle_connect(Request(self.url.decode("ascii"), headers))
+        self.transport.set_protocol(protocol)
         found = sys.exception()
         if isinstance(found, httptools.HttpParserUpgrade) and (behind := self._arrived[found.args[0] :]):
-            cast("SocketProtocol", self.transport.get_protocol()).data_received(behind)
+            protocol.data_received(behind)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 # the base class's
         """Refuse what is no HTTP."""
@@ -98,12 +111,22 @@ def refusal(status: int, message: str) -> bytes:
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         f"x-amzn-RequestId: {uuid4()}",
-        f"Date: {formatdate(usegmt=True)}",
+        f"Date: {http_date()}",
         "Connection: close",
         *(["Sec-WebSocket-Version: 13"] if status == HTTPStatus.UPGRADE_REQUIRED else []),
         *(["Allow: GET"] if status == HTTPStatus.METHOD_NOT_ALLOWED else []),
     ]
     return "\r\n".join([*lines, "", body]).encode()
+
+
+def http_date() -> str:
+    """Return what a ``Date`` header says now."""
+    return _date_of(int(time.time()))
+
+
+@lru_cache(maxsize=1)
+def _date_of(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _is_key(values: list[bytes]) -> bool:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN
+from websockets.protocol import OPEN, Protocol
 from websockets.server import ServerProtocol
 
-from local.front.http_protocol import HttpProtocol
+from local.front.http_protocol import HttpProtocol, http_date
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from uvicorn._types import ASGISendEvent
     from websockets.extensions import Extension
@@ -79,6 +77,10 @@ class _Frames(ServerProtocol):
     """websockets' sans-I/O protocol, which gives its own reasons in close frames; the gateway's are its choice."""
 
     refusal_reason = ""
+
+    def parse(self) -> Generator[None]:
+        """Read frames from the beginning: the request that came before has been read by ``HttpProtocol``."""
+        yield from Protocol.parse(self)
 
     def recv_frame(self, frame: Frame) -> None:
         """Take a frame; a close frame ends a message that is not whole yet (RFC 6455, 5.4), which is no fault."""
@@ -222,23 +224,23 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.disconnected or self.handshake_complete or self.transport.is_closing():
             return
         was = self.response.headers
-        headers = [
-            ("Date", formatdate(usegmt=True)),
-            ("Connection", "upgrade"),
-            ("upgrade", "websocket"),
-            ("sec-websocket-accept", was["Sec-WebSocket-Accept"]),
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            f"Date: {http_date()}",
+            "Connection: upgrade",
+            "upgrade: websocket",
+            f"sec-websocket-accept: {was['Sec-WebSocket-Accept']}",
         ]
         if subprotocol is not None:
-            headers.append(("sec-websocket-protocol", subprotocol))
+            lines.append(f"sec-websocket-protocol: {subprotocol}")
         if (extensions := was.get("Sec-WebSocket-Extensions")) is not None:
-            headers.append(("sec-websocket-extensions", extensions.replace("; ", ";")))
+            lines.append(f"sec-websocket-extensions: {extensions.replace('; ', ';')}")
         else:
             self._is_plain = True
-        self.response.headers = Headers(headers)
         self.handshake_complete = True
         self.transport.set_write_buffer_limits(high=self.backlog)
-        self.conn.send_response(self.response)
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.conn.state = OPEN
+        self.transport.write("\r\n".join([*lines, "", ""]).encode())
         if self._early:
             early, self._early = bytes(self._early), bytearray()
             self.transport.resume_reading()
