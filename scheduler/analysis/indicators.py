@@ -5,8 +5,8 @@ talipp has the formulas, as far as it has the indicator. What stands here is whi
 and when a value is n/a: too few candles, or nought divided by nought because nothing has moved or been traded. talipp
 gives such a value as the last good one, as 100, or raises. Averages are seeded with the mean of their first values.
 
-Averages, and what depends on all of the past (RSI, ADX, ATR), are kept and brought up to date with each candle; the
-others are computed from the last candles whenever they are read.
+Exponential averages, and what else depends on all of the past (RSI, ADX, ATR), are kept and brought up to date with
+each candle; the others are computed from the last candles whenever they are read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from talipp.indicators import (  # type: ignore[import-untyped]  # talipp publishes no types
@@ -40,6 +41,9 @@ TIE: Final = 1e-12
 
 SAME: Final = 1e-9
 """Likewise for oscillators, in their own units; most go from 0 to 100."""
+
+STILL: Final = 1e-12
+"""An RSI that has moved no more than this has not moved: floats lose a tenth of it while prices rest."""
 
 AVERAGES: Final = (10, 20, 30, 50, 100, 200)
 """Periods of the simple and of the exponential moving averages that vote."""
@@ -133,13 +137,12 @@ class Indicators:
 
     def __init__(self, candles: Sequence[OHLCV] = ()) -> None:
         self._recent: list[OHLCV] = []
-        self._sma = {period: SMA(period) for period in AVERAGES}
         self._ema = {period: EMA(period) for period in sorted({*AVERAGES, *_MACD[:2], _POWER})}
         self._signal = EMA(_MACD[2])
         self._rsi = RSI(_WILDER)
         self._adx = ADX(_WILDER, _WILDER)
         self._kept = [
-            *((average, period) for averages in (self._sma, self._ema) for period, average in averages.items()),
+            *((average, period) for period, average in self._ema.items()),
             (self._signal, _MACD[2]),
             (self._rsi, _WILDER + _STOCHASTIC + 2 * _SMOOTH),
             (self._adx, 3 * _WILDER),
@@ -151,8 +154,6 @@ class Indicators:
         self._recent = list(candles[-_RECENT:])
         closes = [candle.close for candle in candles]
         fast, slow = (self._ema[period] for period in _MACD[:2])
-        for period, average in self._sma.items():
-            average.add(closes[-period:])
         for period, average in self._ema.items():
             # What the signal line is fed with has to be right for as long as the signal line remembers.
             last = reach(_MACD[2]) if period in _MACD else _KEPT
@@ -161,15 +162,17 @@ class Indicators:
         differences = [quick - calm for quick, calm in lines if quick is not None and calm is not None]
         self._signal.add(differences[::-1])
         # Wilder's average of n is an exponential one of 2n - 1; ADX averages twice.
-        wilder = reach(2 * _WILDER - 1)
-        self._rsi.add(closes[-wilder - _STOCHASTIC - 2 * _SMOOTH :])
-        self._adx.add(list(candles[-wilder - 8 * _WILDER :]))
+        start = _moves_from(closes, reach(2 * _WILDER - 1) + 8 * _WILDER)
+        self._rsi.add(closes[start:])
+        self._adx.add(list(candles[start:]))
+        self._has_moved = any(_is_move(one, following) for one, following in pairwise(candles))
         self._trim()
 
     def add(self, candle: OHLCV) -> None:
         """Go on by one candle, the one that follows the latest."""
+        self._has_moved = self._has_moved or any(_is_move(latest, candle) for latest in self._recent[-1:])
         self._recent = [*self._recent[-_RECENT + 1 :], candle]
-        for average in (*self._sma.values(), *self._ema.values()):
+        for average in self._ema.values():
             average.add(candle.close)
         fast, slow = (self._ema[period][-1] for period in _MACD[:2])
         if slow is not None:
@@ -192,7 +195,7 @@ class Indicators:
         recent = self._recent
         closes = [candle.close for candle in recent]
         latest = recent[-1]
-        averages = {f"SMA{period}": _last(self._sma[period]) for period in AVERAGES}
+        averages = {f"SMA{period}": _simple(closes, period) for period in AVERAGES}
         averages |= {f"EMA{period}": _last(self._ema[period]) for period in AVERAGES}
         averages |= {"HMA9": _hull(closes), "VWMA20": _volume_weighted(recent)}
         direction = self._direction()
@@ -201,7 +204,7 @@ class Indicators:
             averages=averages,
             cloud=_cloud(recent),
             rsi=_then(self._rsi),
-            stochastic=_stochastic(recent, flat_within=0),
+            stochastic=_stochastic(recent),
             cci=_cci(closes),
             adx=Then(*direction[:2]),
             plus_di=direction[2],
@@ -223,14 +226,14 @@ class Indicators:
         """Give ADX now and before, +DI and -DI; n/a when nothing has moved for as long as they remember."""
         values = [value for value in self._adx[-2:] if value is not None]
         atr = _last(self._adx.atr)
-        if not values or atr is None or atr <= TIE * abs(self._recent[-1].close):
+        if not values or atr is None or not self._has_moved or atr <= TIE * abs(self._recent[-1].close):
             return None, None, None, None
         before = values[0].adx if len(values) > 1 else None
         return _finite(values[-1].adx), _finite(before), _finite(values[-1].plus_di), _finite(values[-1].minus_di)
 
     def _stochastic_rsi(self) -> tuple[Then, Then]:
         window = [value for value in self._rsi[-_STOCHASTIC - 2 * _SMOOTH :] if value is not None]
-        return _stochastic([OHLCV(value, value, value, value) for value in window], flat_within=SAME)
+        return _stochastic([OHLCV(value, value, value, value) for value in window], flat_within=STILL)
 
     def _power(self, extremes: Sequence[float]) -> Then:
         average = self._ema[_POWER]
@@ -253,6 +256,24 @@ def _condensed(values: Sequence[float], period: int, last: int) -> list[float]:
     return [average] * period + list(values[-last:])
 
 
+def _moves_from(closes: Sequence[float], moves: int) -> int:
+    """
+    Find where to begin, so that there are ``moves`` closes unlike the one before.
+
+    Of what RSI and ADX are quotients of, both parts fade alike while nothing moves: only moves make them forget.
+    """
+    for start in range(len(closes) - 1, 0, -1):
+        moves -= closes[start] != closes[start - 1]
+        if not moves:
+            return start - 1
+    return 0
+
+
+def _is_move(one: OHLCV, following: OHLCV) -> bool:
+    """Whether a candle has a true range; that of the first one, which has none, talipp takes from its own reach."""
+    return bool(following.high != following.low or following.close != one.close)
+
+
 def _finite(value: float | None) -> float | None:
     """Give n/a for a value that overflowed on the way."""
     return value if value is not None and math.isfinite(value) else None
@@ -270,9 +291,19 @@ def _difference(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else _finite(one - other)
 
 
-def _is_flat(lowest: float, highest: float, within: float = 0) -> bool:
-    """Say whether a range is nothing to divide by."""
-    return not highest - lowest > max(within, TIE * abs(highest), sys.float_info.min)
+def _is_flat(lowest: float, highest: float, within: float | None = None) -> bool:
+    """Say whether a range is nothing to divide by: one of prices, or one that has to be more than ``within``."""
+    nothing = TIE * abs(highest) if within is None else within
+    return not highest - lowest > max(nothing, sys.float_info.min)
+
+
+def _simple(closes: Sequence[float], period: int) -> float | None:
+    """
+    Compute SMA from its candles alone.
+
+    talipp's goes on from its last value by a difference, and so keeps what rounding a price once very high has lost.
+    """
+    return None if len(closes) < period else _finite(sum(closes[-period:]) / period)
 
 
 def _hull(closes: Sequence[float]) -> float | None:
@@ -313,11 +344,12 @@ def _cloud(recent: Sequence[OHLCV]) -> Cloud:
     )
 
 
-def _stochastic(candles: Sequence[OHLCV], *, flat_within: float) -> tuple[Then, Then]:
+def _stochastic(candles: Sequence[OHLCV], *, flat_within: float | None = None) -> tuple[Then, Then]:
     """
     Compute smoothed %K and %D, of three each.
 
-    A window that is flat, of a range within ``flat_within``, has no %K, nor has any average it would be part of.
+    A window that is flat has no %K, nor has any average it would be part of. ``flat_within`` is for values that are no
+    prices: a range up to which they are flat.
     """
     window = list(candles[-_STOCHASTIC - 2 * _SMOOTH :])
     raw = [

@@ -187,8 +187,8 @@ def _of_turn(value: Then, *, low: float, high: float) -> Vote:
         return None
     near = SAME * max(1.0, abs(value.now))
     return _vote(
-        buy=value.now < low and _is_above(value.now, value.before, near),
-        sell=value.now > high and _is_above(value.before, value.now, near),
+        buy=_is_above(low, value.now, near) and _is_above(value.now, value.before, near),
+        sell=_is_above(value.now, high, near) and _is_above(value.before, value.now, near),
     )
 
 
@@ -197,8 +197,8 @@ def _of_crossing(k: float | None, d: float | None, *, buys: bool, sells: bool) -
     if k is None or d is None:
         return None
     return _vote(
-        buy=buys and k < 20 and d < 20 and _is_above(k, d, SAME),  # noqa: PLR2004 - the definition's numbers
-        sell=sells and k > 80 and d > 80 and _is_above(d, k, SAME),  # noqa: PLR2004 - likewise
+        buy=buys and _is_above(20, max(k, d), SAME) and _is_above(k, d, SAME),
+        sell=sells and _is_above(min(k, d), 80, SAME) and _is_above(d, k, SAME),
     )
 
 
@@ -207,7 +207,7 @@ def _of_direction(readings: Readings) -> Vote:
     adx = readings.adx
     if adx.now is None:
         return None
-    trending = adx.now > 20 and _is_above(adx.now, adx.before, SAME)  # noqa: PLR2004 - the definition's number
+    trending = _is_above(adx.now, 20, SAME) and _is_above(adx.now, adx.before, SAME)
     return _vote(
         buy=trending and _is_above(readings.plus_di, readings.minus_di, SAME),
         sell=trending and _is_above(readings.minus_di, readings.plus_di, SAME),
@@ -232,7 +232,7 @@ def _of_pressure(ultimate: float | None) -> Vote:
     """Buy above 70, sell below 30."""
     if ultimate is None:
         return None
-    return _vote(buy=ultimate > 70, sell=ultimate < 30)  # noqa: PLR2004 - the definition's numbers
+    return _vote(buy=_is_above(ultimate, 70, SAME), sell=_is_above(30, ultimate, SAME))
 
 
 def _of_power(readings: Readings, *, up: bool, down: bool, near: float) -> int:

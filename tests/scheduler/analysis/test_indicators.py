@@ -226,3 +226,36 @@ def test_without_volume_there_is_no_mean_by_volume(volume):
     readings = Indicators([OHLCV(one.open, one.high, one.low, one.close, volume) for one in made_up(60)]).read()
     assert readings.averages["VWMA20"] is None
     assert readings.averages["SMA50"] is not None
+
+
+def test_an_average_does_not_remember_a_spike_that_it_has_passed():
+    indicators = Indicators([*flat(50, 0.1), *flat(1, 1e9), *flat(9, 0.1)])
+    for candle in flat(300, 0.1):
+        indicators.add(candle)
+    averages = indicators.read().averages
+    assert [averages[f"SMA{period}"] for period in AVERAGES] == pytest.approx([0.1] * len(AVERAGES), rel=1e-14)
+
+
+def test_only_moves_make_rsi_and_adx_forget():
+    """The last 600 candles of these hardly move, and what was before is still in what the averages are quotients of."""
+    candles = [*made_up(300), *flat(600, made_up(300)[-1].close)]
+    candles += [OHLCV(one.open, one.high, one.low, one.close, 1) for one in made_up(5, price=candles[-1].close)]
+    going_on = Indicators()
+    for candle in candles:
+        going_on.add(candle)
+    one, other = going_on.read(), Indicators(candles).read()
+    assert flattened((one.rsi, one.adx)) == pytest.approx(flattened((other.rsi, other.adx)), rel=1e-9, nan_ok=True)
+    assert other.adx.now == pytest.approx(talib.ADX(*columns(candles)[:3], 14)[-1], rel=1e-9)
+
+
+def test_a_first_candle_with_a_reach_is_no_movement_after_it():
+    still = Indicators([OHLCV(2, 3, 1, 2, 1), *flat(60, 2.0)])
+    assert still.read().adx == Then()
+    still.add(OHLCV(2, 2.5, 2, 2, 1))
+    assert still.read().adx.now is not None
+
+
+def test_an_rsi_that_hardly_rises_still_rises():
+    falling_then_rising = [1_000 - n for n in range(300)] + [701 + n for n in range(400)]
+    readings = Indicators([OHLCV(price, price, price, price, 1) for price in falling_then_rising]).read()
+    assert readings.stoch_rsi[1].now == pytest.approx(100)
