@@ -44,6 +44,13 @@ class _Row(msgspec.Struct, array_like=True):
     close: float
     volume: float | None
 
+    def __post_init__(self) -> None:
+        # msgspec adds where in the file it is.
+        if self.low > self.high:
+            raise ValueError("a candle's low is above its high")
+        if self.volume is not None and self.volume < 0:
+            raise ValueError("a candle's volume is negative")
+
 
 class _Refusal(Exception):
     """There is nothing to rate; the sentence says why."""

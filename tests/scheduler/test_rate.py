@@ -128,6 +128,20 @@ def test_candles_that_are_not_in_order_are_refused_with_one_sentence(file_of, ca
     assert f"does not have the oldest first: candle {number} opened before candle {number - 1}" in told.err
 
 
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ([2, "5", "6", "7", "6", "1"], "a candle's low is above its high"),
+        ([2, 5, 6, 4, 5, "-0.1"], "a candle's volume is negative"),
+    ],
+)
+def test_a_candle_that_cannot_be_is_refused_with_its_place(file_of, capsys, row, sentence):
+    assert main(["BTC", "--candles", file_of([[1, 5, 6, 4, 5, 0], row]), "--json"]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert f"candles.json is no JSON array of Binance klines: {sentence} - at `$[1]`" in told.err
+
+
 def test_candles_that_nothing_can_be_made_of_are_rated_without_a_fault(file_of, capsys):
     """What a hostile file may hold and JSON allows: flat, without volume, beyond any price, opened at no instant."""
     still = [[9 * 10**30 + number, "1.1", 1.1, 1.1, "1.1", 0] for number in range(300)]
