@@ -191,9 +191,10 @@ class _Broadcast:
 
     async def deliver(self, shards: Mapping[int, Iterator[Connection]]) -> None:
         """Serve every follower in ``shards``; returns when the last one is settled."""
+        whole = asyncio.current_task()
         try:
             async with asyncio.TaskGroup() as group:
-                self._relieve(group)
+                self._relieve(group, whole)
                 if self._left_off.shard in shards:
                     group.create_task(self._read_in_turn(shards, group))
                 else:
@@ -269,10 +270,12 @@ class _Broadcast:
                 break
         self._workers -= 1
 
-    def _relieve(self, group: asyncio.TaskGroup) -> None:
+    def _relieve(self, group: asyncio.TaskGroup, whole: asyncio.Task[object] | None) -> None:
         """Put somebody in the place of each who waits for a slow answer, so that it is nobody else's trouble."""
+        if whole is not None and whole.cancelling():
+            return  # time is up, and the group takes nobody any more
         self._employ(group, min(len(self._waiting), self._in_flight + self._slow() - self._workers))
-        self._relieving = self._loop.call_later(SLOW_S, self._relieve, group)
+        self._relieving = self._loop.call_later(SLOW_S, self._relieve, group, whole)
 
     def _slow(self) -> int:
         """Count who waits for a slow answer, as far as there are places for it."""

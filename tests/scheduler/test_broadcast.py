@@ -188,6 +188,19 @@ def test_even_more_slow_answers_than_places_leave_room_for_others_and_no_more_th
     assert last == 999, "those who are well first"
 
 
+def test_nobody_is_put_in_a_place_any_more_once_time_is_up(caplog):
+    class Lingering(RecordingGateway):
+        async def post(self, connection_id, message):
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0.3)
+
+    delivery = run_virtually(deliver(Lingering(), within=0.15))
+    assert (delivery.posted, delivery.late) == (0, 40)
+    assert caplog.records == []
+
+
 async def test_whoever_is_not_served_in_time_is_late_and_the_others_are_not():
     gateway = HoldingGateway("3=", "4=")
     delivery = await deliver(gateway, within=0.1)
