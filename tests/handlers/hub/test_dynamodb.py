@@ -11,10 +11,11 @@ import pytest
 from handlers.hub.dynamodb import DynamoDB, dynamodb, read_items
 from handlers.hub.errors import CallRefused, ConditionFailed, ServiceUnavailable
 from tests.dynamo_server import DynamoServer
-from tests.misbehaving import CLOSE, Misbehaving, answer
+from tests.misbehaving import CLOSE, Misbehaving, TunnelProxy, answer, make_authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
 EVERY_TYPE: dict[str, Any] = {
@@ -170,3 +171,16 @@ async def test_the_processs_client_is_one_and_goes_where_the_environment_says(fu
         assert "/eu-central-1/dynamodb/aws4_request" in request.headers["authorization"]
         signed = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target"
         assert f"SignedHeaders={signed}, " in request.headers["authorization"]
+
+
+async def test_the_environments_proxy_and_bundle_are_used(function: pytest.MonkeyPatch, tmp_path: Path):
+    authority = make_authority(tmp_path)
+    function.setenv("AWS_CA_BUNDLE", str(authority.certificate))
+    async with TunnelProxy() as proxy, Misbehaving([[answer(body=b"{}")]], tls=authority.server()) as server:
+        function.setenv("AWS_ENDPOINT_URL", f"https://localhost:{server.port}")
+        function.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        for _ in range(2):
+            await asyncio.to_thread(dynamodb().put_item, TableName="t", Item=KEY)
+        dynamodb.cache_clear()
+        assert [request.target for request in proxy.requests] == [f"localhost:{server.port}"]
+        assert len(server.requests) == 2
