@@ -7,6 +7,7 @@ What can go wrong in the scheduler, by whose fault it is.
     ├── SettingFault            the deployment's: a setting is missing or unusable; the process ends with exit code 2
     └── ProviderFault           a provider's: the last good values stay, and grow stale
         ├── RateLimited         429 or 418, or the documented weight nearly used: no call before ``retry_at``
+        │   └── TooSoon         our own pace: the call has not been made, and may be made at ``retry_at``
         ├── Refused             451 or 403: this place or this caller is not served; no call before ``retry_at``
         ├── Unreachable         no connection, or no whole answer in time
         ├── Unavailable         a 5xx: the provider says that the fault is its own
@@ -44,6 +45,10 @@ class ProviderFault(SchedulerError):
 
 class RateLimited(ProviderFault):
     """Too many calls."""
+
+
+class TooSoon(RateLimited):
+    """A call that was not made, because it would have been one too many by our own count."""
 
 
 class Refused(ProviderFault):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -16,21 +15,19 @@ import msgspec
 from talipp.ohlcv import OHLCV  # type: ignore[import-untyped]  # talipp publishes no types
 
 from handlers.hub.instruments import instruments
+from scheduler.addresses import add_addresses, settings_of
 from scheduler.analysis.rating import MA_VOTES, METHOD, OSC_VOTES, rate
-from scheduler.errors import ProviderFault
+from scheduler.errors import ProviderFault, SettingFault
 from scheduler.market import candles as wire
 from scheduler.market.candles import TIMEFRAME_MS
-from scheduler.market.providers.binance_klines import BinanceKlines
-from scheduler.market.providers.kraken_candles import KrakenCandles
-from scheduler.settings import SchedulerSettings
+from scheduler.market.providers.shared import charting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from scheduler.analysis.rating import Rating
     from scheduler.market.candles import Candles
 
-_PROVIDERS: Mapping[str, type[BinanceKlines | KrakenCandles]] = {"binance": BinanceKlines, "kraken": KrakenCandles}
 _WORDS = {1: "buy", 0: "neutral", -1: "sell", None: "n/a"}
 
 
@@ -61,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(list(arguments))
     try:
         series, origin = _from_file(chosen.candles) if chosen.candles else _from_provider(chosen)
-    except _Refusal as refusal:
+    except (_Refusal, SettingFault) as refusal:
         print(f"tickwire rate: {refusal}", file=sys.stderr)  # noqa: T201 - a command line program prints
         return 1
     rating = rate(series)
@@ -84,14 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         help="rate these: a JSON array of Binance klines, oldest first, all closed",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    for provider in _PROVIDERS:
-        parser.add_argument(
-            f"--{provider}-url",
-            default=os.environ.get(f"TICKWIRE_{provider.upper()}_URL")
-            or SchedulerSettings.model_fields[f"{provider}_url"].default,
-            metavar="URL",
-            help=f"where {provider.capitalize()}'s public market data is (%(default)s)",
-        )
+    add_addresses(parser, ("binance", "kraken"))
     return parser
 
 
@@ -107,6 +97,8 @@ def _from_file(path: Path) -> tuple[list[OHLCV], str]:
     for number, (one, following) in enumerate(pairwise(rows), start=1):
         if following.opened_at < one.opened_at:
             raise _Refusal(f"{path} does not have the oldest first: candle {number + 1} opened before candle {number}")
+        if following.opened_at == one.opened_at:
+            raise _Refusal(f"{path} has a candle twice: candles {number} and {number + 1} opened at the same time")
     return [OHLCV(one.open, one.high, one.low, one.close, one.volume) for one in rows], f"{len(rows)} candles of {path}"
 
 
@@ -114,12 +106,13 @@ def _from_provider(chosen: argparse.Namespace) -> tuple[list[OHLCV], str]:
     instrument = instruments().get(chosen.symbol)
     if instrument is None:
         raise _Refusal(f"there is no instrument {chosen.symbol!r}; there are {', '.join(instruments())}")
-    source = next((name for name in instrument.sources if name in _PROVIDERS), None)
+    providers = {provider.name: provider for provider in charting(settings_of(chosen))}
+    source = next((name for name in instrument.sources if name in providers), None)
     if source is None:
         raise _Refusal(f"{chosen.symbol} has no source of candles")
+    provider = providers[source]
 
     async def ask() -> Candles:
-        provider = _PROVIDERS[source](getattr(chosen, f"{source}_url"))
         try:
             return await provider.candles(instrument, chosen.timeframe)
         finally:

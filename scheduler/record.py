@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
 from collections import Counter
@@ -18,32 +17,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from pydantic import ValidationError
 
 from handlers.hub.instruments import instruments
 from handlers.hub.protocol import PERIOD_MS
-from scheduler.binary import Sentiments
+from scheduler import streams
+from scheduler.addresses import add_addresses, settings_of
 from scheduler.clock import Job, epoch_ms, follow_grid
 from scheduler.composition import Known
-from scheduler.market.breaker import Breaker
-from scheduler.market.prices import Prices
-from scheduler.market.providers.binance import Binance
-from scheduler.market.providers.binance_flow import BinanceFlow
-from scheduler.market.providers.binance_klines import BinanceKlines
-from scheduler.market.providers.frankfurter import Frankfurter
-from scheduler.market.providers.gold_api import GoldApi
-from scheduler.market.providers.kraken import Kraken
-from scheduler.market.providers.kraken_candles import KrakenCandles
-from scheduler.market.providers.swissquote import Swissquote
-from scheduler.settings import SchedulerSettings
-from scheduler.signals import Signals
+from scheduler.errors import SettingFault
+from scheduler.market import moves
+from scheduler.market.moves import Moved
+from scheduler.market.providers.shared import hosts
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
     from handlers.hub.candles import Candles, Votes
     from scheduler.composition import Composer
-    from scheduler.market.providers.host import Heard, Host
+    from scheduler.market.providers.host import Heard
+    from scheduler.settings import SchedulerSettings
 
 FETCH_SHARE: Final = 0.75
 """The part of a stream's period in which its answers must have come, as in a tick."""
@@ -55,7 +47,7 @@ _GOOD: Final = 200
 
 
 class _Refusal(Exception):
-    """Nothing can be recorded; the sentence says why."""
+    """There is nowhere to write to; the sentence says why."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,9 +60,9 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(list(arguments))
     try:
         folder = _new_folder(chosen.to)
-        settings = _settings(chosen)
+        settings = settings_of(chosen)
         recorder = asyncio.run(_record_until_stopped(settings, folder, seconds=60 * chosen.minutes))
-    except _Refusal as refusal:
+    except (_Refusal, SettingFault) as refusal:
         print(f"tickwire record: {refusal}", file=sys.stderr)  # noqa: T201 - a command line program prints
         return 1
     print("\n".join(recorder.report()))  # noqa: T201 - likewise
@@ -88,15 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--to", type=Path, required=True, metavar="DIR", help="a folder that is not there yet, or empty"
     )
-    for provider in REPLAYED:
-        name = provider.replace("-", "_")
-        parser.add_argument(
-            f"--{provider}-url",
-            default=os.environ.get(f"TICKWIRE_{name.upper()}_URL")
-            or SchedulerSettings.model_fields[f"{name}_url"].default,
-            metavar="URL",
-            help=f"where {provider} is (%(default)s)",
-        )
+    add_addresses(parser, REPLAYED)
     return parser
 
 
@@ -118,20 +102,6 @@ def _new_folder(folder: Path) -> Path:
     except OSError as error:
         raise _Refusal(f"{folder} cannot be written to: {error.strerror}") from error
     return folder
-
-
-def _settings(chosen: argparse.Namespace) -> SchedulerSettings:
-    try:
-        # No table is used, but every scheduler's settings name one.
-        return SchedulerSettings(
-            table="none",
-            binance_url=chosen.binance_url,
-            kraken_url=chosen.kraken_url,
-            gold_api_url=chosen.gold_api_url,
-        )
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise _Refusal(f"{'_'.join(map(str, fault['loc']))} cannot be used: {fault['msg']}") from None
 
 
 async def _record_until_stopped(settings: SchedulerSettings, folder: Path, *, seconds: float) -> Recorder:
@@ -217,6 +187,16 @@ class _Nowhere:
         return ()
 
 
+class _Moving:
+    """The ``MoveSource`` of a process that runs the market stream itself."""
+
+    def __init__(self) -> None:
+        self.moved = Moved()
+
+    async def latest(self) -> Moved:
+        return self.moved
+
+
 async def record(
     settings: SchedulerSettings,
     folder: Path,
@@ -235,9 +215,11 @@ async def record(
         stop: Ends it earlier.
         periods: How often each stream asks, in milliseconds.
     """
-    composers, hosts = _composers(settings)
-    recorder = Recorder(folder, [name for name in REPLAYED if any(host.name == name for host in hosts)])
-    for host in hosts:
+    moving = _Moving()
+    composers = _composers(settings, moving)
+    asked = hosts(settings)
+    recorder = Recorder(folder, [name for name in REPLAYED if any(host.name == name for host in asked)])
+    for host in asked:
         host.watch(recorder.hear)
     known = dict.fromkeys(composers, Known())
     until = epoch_ms() + int(1000 * seconds)
@@ -245,9 +227,12 @@ async def record(
     async def tick(stream: str) -> None:
         composer = composers[stream]
         fetched = await composer.fetch(within=FETCH_SHARE * periods[stream] / 1000)
-        composition = composer.compose(fetched, known[stream], now=epoch_ms(), full=False)
+        now = epoch_ms()
+        composition = composer.compose(fetched, known[stream], now=now, full=False)
         known[stream] = Known(composition.content, composition.state)
-        recorder.note(stream, faults=composition.faults, missing=_missing(stream, composition.content))
+        if stream == "market":
+            moving.moved = moves.read(composition.content, composition.state, at=now)
+        recorder.note(stream, faults=composition.faults, missing=_missing(composition.content))
 
     def job(stream: str) -> Job:
         async def run(seq: int) -> None:  # noqa: ARG001 - every tick is alike here
@@ -261,6 +246,15 @@ async def record(
     finally:
         await asyncio.gather(*(composer.close() for composer in composers.values()))
     return recorder
+
+
+def _composers(settings: SchedulerSettings, moving: _Moving) -> dict[str, Composer[Any]]:
+    """Make the streams, without a table."""
+    return {
+        "market": streams.market(settings),
+        "signals": streams.signals(settings, store=_Nowhere()),
+        "binary": streams.binary(settings, moved=moving),
+    }
 
 
 async def _unless(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
@@ -277,32 +271,6 @@ async def _unless(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None
     await asyncio.gather(stopping, *left, return_exceptions=True)
 
 
-def _composers(settings: SchedulerSettings) -> tuple[dict[str, Composer[Any]], list[Host]]:
-    """Make the streams on providers of their own, and list those."""
-    breakers = {name: Breaker(name) for name in ("binance", "kraken")}
-    quoting: list[Binance | Kraken | GoldApi | Swissquote] = [
-        Binance(settings.binance_url, breaker=breakers["binance"]),
-        Kraken(settings.kraken_url, breaker=breakers["kraken"]),
-        GoldApi(settings.gold_api_url),
-        *([Swissquote(settings.swissquote_url)] if settings.swissquote else []),
-    ]
-    reference = Frankfurter(settings.frankfurter_url)
-    candles: list[BinanceKlines | KrakenCandles] = [
-        BinanceKlines(settings.binance_url, breaker=breakers["binance"]),
-        KrakenCandles(settings.kraken_url, breaker=breakers["kraken"]),
-    ]
-    flow = BinanceFlow(settings.binance_url, breaker=breakers["binance"])
-    listed = list(instruments().values())
-    timeframes = tuple(dict.fromkeys(settings.signal_timeframes.split(",")))
-    composers: dict[str, Composer[Any]] = {
-        "market": Prices(listed, quoting, reference=reference),
-        "signals": Signals(listed, candles, _Nowhere(), timeframes=timeframes),
-        "binary": Sentiments(listed, flow),
-    }
-    return composers, [*quoting, reference, *candles, flow]
-
-
-def _missing(stream: str, content: Mapping[str, bytes]) -> list[str]:
-    """List the instruments about which a stream has nothing, though it could."""
-    symbols = [one.symbol for one in instruments().values() if stream != "binary" or one.kind == "crypto"]
-    return [symbol for symbol in symbols if symbol not in content]
+def _missing(content: Mapping[str, bytes]) -> list[str]:
+    """List the instruments about which a stream has nothing."""
+    return [symbol for symbol in instruments() if symbol not in content]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
 from pydantic import Field, ValidationError
 
 from handlers.hub.environment import RegionUnknown, credentials, region
@@ -9,6 +12,9 @@ from handlers.hub.settings import HubSettings
 from handlers.hub.signing import CredentialsUnavailable
 from scheduler.errors import SettingFault
 from scheduler.quota import BURST, POSTS_PER_SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class SchedulerSettings(HubSettings):
@@ -92,6 +98,23 @@ class SchedulerSettings(HubSettings):
     )
 
 
+def make_settings(given: Mapping[str, Any] = MappingProxyType({})) -> SchedulerSettings:
+    """
+    Make settings of what is ``given``, by their names, and for the rest of the environment.
+
+    Raises:
+        SettingFault: One sentence about the first that is missing or cannot be used.
+    """
+    try:
+        return SchedulerSettings(**given)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        variable = "TICKWIRE_" + "_".join(str(part) for part in fault["loc"]).upper()
+        if fault["type"] == "missing":
+            raise _missing(variable) from None
+        raise SettingFault(f"{variable} cannot be used: {fault['msg']}.") from None
+
+
 def read_settings() -> SchedulerSettings:
     """
     Read the settings, and see that AWS's own region and credentials are there too.
@@ -99,14 +122,7 @@ def read_settings() -> SchedulerSettings:
     Raises:
         SettingFault: One sentence about the first that is missing or cannot be used.
     """
-    try:
-        settings = SchedulerSettings()
-    except ValidationError as error:
-        fault = error.errors()[0]
-        variable = "TICKWIRE_" + "_".join(str(part) for part in fault["loc"]).upper()
-        if fault["type"] == "missing":
-            raise _missing(variable) from None
-        raise SettingFault(f"{variable} cannot be used: {fault['msg']}.") from None
+    settings = make_settings()
     if not settings.gateway:
         raise _missing("TICKWIRE_GATEWAY")
     if not settings.management_endpoint.startswith(("http://", "https://")):

@@ -257,9 +257,7 @@ class Kraken:
         if since is None:
             trades = _latest(market, end, count)
         else:
-            after = _whole(since)
-            after = after // 1000 if after > _NANOSECONDS_SINCE else after * 1_000_000
-            trades = _after(market, after, end, count)
+            trades = _after(market, since_in_ns(_whole(since)) // 1000, end, count)
         rows = ",".join(self._trade(trade, market, pair) for trade in trades)
         last = f"{trades[-1].at}000" if trades else (since or "0")
         return f'{{"{pair.name}":[{rows}],"last":"{last}"}}'
@@ -271,6 +269,11 @@ class Kraken:
         moment = f"{trade.at // 1_000_000}.{trade.at % 1_000_000:06}"
         kind = "l" if trade.id % 3 else "m"
         return f'["{price}","{volume}",{moment},"{"b" if trade.bought else "s"}","{kind}","",{trade.id}]'
+
+
+def since_in_ns(since: int) -> int:
+    """Read the parameter ``since`` of Trades: a small number is in seconds, a large one in nanoseconds."""
+    return since if since > _NANOSECONDS_SINCE else since * 10**9
 
 
 def _socket_name(pair: _Pair) -> str:

@@ -14,7 +14,8 @@ A recording is a folder with one file for each provider, ``{provider}.jsonl`` (`
 Players ignore members that they do not know. Played back, an answer stays until the recording has the next one to
 the same request, so that gaps stay gaps, and after the last one it begins again. Times in the bodies move along;
 candles move by whole intervals, so that they begin where candles begin. Who asks for candles from a time on gets them
-from an answer that reaches back as far, without those before.
+from an answer that reaches back as far, without those before; who asks for trades from a time on gets all that the
+answers up to now have.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from local.exchange import replay_trades
 from local.exchange.provider import JSON, Answer, Provider, Request, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _PLAUSIBLE_MS = 20 * 365 * 86_400_000  # a number within 20 years of the recording is a time, if it is as long as one
@@ -125,6 +127,8 @@ class Replay:
         headers = {name: value for name, value in row.headers.items() if name.lower() not in _OF_THE_CONNECTION}
         content_type = headers.pop("content-type", JSON)
         body = _moved(row, due - row.at)
+        if (since := replay_trades.since(request.path, request.query)) is not None:
+            body = replay_trades.joined(list(self._back_to(since, rows, found, round_)), since)
         if start is not None and row.status == 200:  # noqa: PLR2004 - the status
             body = _from(body, request.path, start)
         return Answer(body.encode(), row.status, content_type, headers)
@@ -144,6 +148,16 @@ class Replay:
             if began is None or (start is not None and began + due - row.at <= start + _interval(row)):
                 return row, due
         return self._due(rows, place, round_)
+
+    def _back_to(self, since: int, rows: Sequence[Row], place: int, round_: int) -> Iterator[str]:
+        """Return the bodies from the one that is due back to that which begins by ``since``, of one round."""
+        for earlier in range(place % len(rows) + 1):
+            row, due = self._due(rows, place - earlier, round_)
+            body = _moved(row, due - row.at)
+            yield body
+            began = replay_trades.since(row.path, row.query) or 0
+            if replay_trades.is_answer(body) and began + (due - row.at) * 1_000_000 <= since:
+                return
 
     def refusal(self, status: int, request: Request, retry_after: int) -> Answer:
         """Fail as the provider does."""

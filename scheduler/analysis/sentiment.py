@@ -7,10 +7,11 @@ a coin toss, and no better where the share was extreme. It says what has happene
 
 For a horizon H of 1, 5 or 15 minutes, over H's last full minutes and the one under way:
 
-* *flow*, weight .6: what takers bought of all that was traded, Σ taker-buy volume / Σ volume;
+* *flow*, weight .6: what takers bought of all that was traded, Σ taker-buy volume / Σ volume; where nothing was
+  traded, the share of the market stream's ticks in which the middle price rose, one without a move counting half;
 * *book*, weight .2: the mean over the ticks of bid quantity / (bid + ask quantity) at the best prices;
 * each is drawn to one half as its sample is small: .5 + (share - .5) · n / (n + n0), with n trades and n0 = 200 for
-  flow, n ticks and n0 = 60 for book;
+  flow, n ticks and n0 = 60 for what is counted in ticks;
 * call is their mean by weight, the weights renormalised over the parts there are, and put is 1 - call. The definition
   has a third part, the share of accounts that are long; its source is not public everywhere, and it is left out.
 
@@ -41,11 +42,14 @@ FLOW_SAMPLE: Final = 200
 """With so many trades, half of the flow's distance from one half counts."""
 
 BOOK_WEIGHT: Final = Fraction(2, 10)
-BOOK_SAMPLE: Final = 60
-"""With so many ticks, half of the book's distance from one half counts."""
+TICK_SAMPLE: Final = 60
+"""With so many ticks, half of the book's or the middle prices' distance from one half counts."""
 
 MILLION: Final = 1_000_000
-"""Shares of the book are kept in millionths: exact to add up, and short to write down."""
+"""Shares of ticks are kept in millionths: exact to add up, and short to write down."""
+
+MIDS: Final = "mids"
+"""The basis of a flow that is made of middle prices; one of trades, which is the rule, has none."""
 
 _HALF: Final = Fraction(1, 2)
 _NEUTRAL_BELOW: Final = Decimal("0.5")
@@ -92,8 +96,12 @@ class TradedMinute:
     trades: int
 
 
-class BookMinute(msgspec.Struct, frozen=True, array_like=True):
-    """The running sum of one minute's ticks of the book: their shares, in millionths, and how many they were."""
+class TickMinute(msgspec.Struct, frozen=True, array_like=True):
+    """
+    The running sum of one minute's ticks: their shares, in millionths, and how many they were.
+
+    A share is the bid's part of the book; or of the middle price, whether it rose: all, half (no move) or nothing.
+    """
 
     at: int
     shares: int
@@ -105,7 +113,8 @@ class Measurement:
     """
     What one horizon holds, exactly; ``flow`` and ``book`` as they are before they are drawn to one half.
 
-    A part is None where nothing was traded, or offered; ``call`` is None where there is neither. ``n`` counts trades.
+    A part is None where there is nothing to make it of; ``call`` is None where there is neither. ``n`` counts the
+    trades, or the ticks where ``basis`` is ``MIDS``.
     """
 
     call: Fraction | None
@@ -113,14 +122,16 @@ class Measurement:
     book: Fraction | None
     n: int
     turnover: Decimal
+    basis: str | None = None
 
 
-class Sentiment(msgspec.Struct, frozen=True):
+class Sentiment(msgspec.Struct, frozen=True, omit_defaults=True):
     """
     One horizon as clients are told it; shares have three digits after the point.
 
     ``expiry`` is when the horizon that is under way on the clock's grid ends. ``call``, ``put``, ``index`` and
-    ``label`` are null when there is nothing to judge by, and ``parts`` names only what there is.
+    ``label`` are null when there is nothing to judge by, and ``parts`` names only what there is. ``basis`` is left out
+    but where it is ``MIDS``.
     """
 
     h: str
@@ -131,6 +142,7 @@ class Sentiment(msgspec.Struct, frozen=True):
     label: str | None
     parts: dict[str, Decimal]
     n: int
+    basis: str | None = None
 
 
 def book_share(bid_quantity: Decimal, ask_quantity: Decimal) -> int | None:
@@ -139,39 +151,55 @@ def book_share(bid_quantity: Decimal, ask_quantity: Decimal) -> int | None:
     return round(Fraction(bid_quantity) / both * MILLION) if both else None
 
 
-def add_tick(minutes: Iterable[BookMinute], share: int, *, now: int) -> list[BookMinute]:
-    """Add one tick's share (millionths) at ``now`` to the running sums, and drop those that no horizon reaches."""
+def add_ticks(minutes: Iterable[TickMinute], shares: int, *, ticks: int = 1, now: int) -> list[TickMinute]:
+    """Add ticks at ``now``, ``shares`` in all, to the running sums, and drop what no horizon reaches."""
     at = _minute(now)
     kept = [minute for minute in minutes if at - LONGEST_MS <= minute.at < at]
     under_way = [minute for minute in minutes if minute.at == at]
-    shares = share + sum(minute.shares for minute in under_way)
-    ticks = 1 + sum(minute.ticks for minute in under_way)
-    return [*kept, BookMinute(at, shares, ticks)]
+    shares += sum(minute.shares for minute in under_way)
+    ticks += sum(minute.ticks for minute in under_way)
+    return [*kept, TickMinute(at, shares, ticks)]
 
 
-def measure(horizon: Horizon, traded: Iterable[TradedMinute], booked: Iterable[BookMinute], *, now: int) -> Measurement:
-    """Measure one instrument over the horizon's last full minutes and the one under way at ``now``."""
+def measure(
+    horizon: Horizon,
+    traded: Iterable[TradedMinute],
+    booked: Iterable[TickMinute],
+    moved: Iterable[TickMinute] = (),
+    *,
+    now: int,
+) -> Measurement:
+    """
+    Measure one instrument over the horizon's last full minutes and the one under way at ``now``.
+
+    Args:
+        horizon: Which.
+        traded: What was traded.
+        booked: The ticks of the book.
+        moved: The ticks of the middle price, for a horizon in which nothing was traded.
+        now: Epoch milliseconds.
+    """
     since = _minute(now) - horizon.length_ms
     volume = bought = turnover = Decimal()
-    trades = shares = ticks = 0
+    n = 0
     for minute in traded:
         if minute.at >= since:
             volume += minute.volume
             bought += minute.bought
             turnover += minute.turnover
-            trades += minute.trades
-    for tally in booked:
-        if tally.at >= since:
-            shares += tally.shares
-            ticks += tally.ticks
+            n += minute.trades
+    sample, basis = FLOW_SAMPLE, None
     flow = Fraction(bought) / Fraction(volume) if volume else None
-    book = Fraction(shares, ticks * MILLION) if ticks else None
+    if flow is None and (rising := _share(moved, since)) is not None:
+        (flow, n), sample, basis = rising, TICK_SAMPLE, MIDS
     parts = []
     if flow is not None:
-        parts.append((FLOW_WEIGHT, _shrink(flow, trades, FLOW_SAMPLE)))
-    if book is not None:
-        parts.append((BOOK_WEIGHT, _shrink(book, ticks, BOOK_SAMPLE)))
-    return Measurement(_mean(parts), flow, book, trades, turnover)
+        parts.append((FLOW_WEIGHT, _shrink(flow, n, sample)))
+    book = None
+    if (offered := _share(booked, since)) is not None:
+        book, ticks = offered
+        parts.append((BOOK_WEIGHT, _shrink(book, ticks, TICK_SAMPLE)))
+    return Measurement(_mean(parts), flow, book, n, turnover, basis)
 
 
 def mean(measurements: Sequence[Measurement]) -> Measurement:
@@ -201,6 +229,7 @@ def judge(horizon: Horizon, measured: Measurement, *, now: int) -> Sentiment:
             if share is not None
         },
         n=measured.n,
+        basis=measured.basis,
     )
 
 
@@ -219,6 +248,16 @@ def label_of(call: Decimal, horizon: Horizon) -> str:
 
 def _minute(now: int) -> int:
     return now // MINUTE_MS * MINUTE_MS
+
+
+def _share(minutes: Iterable[TickMinute], since: int) -> tuple[Fraction, int] | None:
+    """Give the mean share of the ticks from ``since`` on, and how many they are; None when there are none."""
+    shares = ticks = 0
+    for minute in minutes:
+        if minute.at >= since:
+            shares += minute.shares
+            ticks += minute.ticks
+    return (Fraction(shares, ticks * MILLION), ticks) if ticks else None
 
 
 def _shrink(share: Fraction, n: int, half_at: int) -> Fraction:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scheduler.clock import epoch_ms
-from scheduler.errors import ProviderFault, RateLimited, Unreachable
+from scheduler.errors import ProviderFault, TooSoon, Unreachable
 from scheduler.market.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
@@ -78,13 +78,14 @@ class Breaker:
         Take note of a call that is about to be made.
 
         Raises:
-            ProviderFault: It may not be made: the breaker is open, or the pace would be exceeded.
+            TooSoon: It may not be made now, or the pace would be exceeded.
+            ProviderFault: It may not be made: the breaker is open.
         """
         if (fault := self.fault) is not None:
             raise fault.with_traceback(None)
         wait = self._bucket.take(weight) if self._bucket else 0
         if wait:
-            raise RateLimited(self._provider, "the next call would be too soon", retry_at=self._now() + wait)
+            raise TooSoon(self._provider, "the next call would be too soon", retry_at=self._now() + wait)
 
     def open(self, fault: ProviderFault) -> ProviderFault:
         """Make no call before the fault's ``retry_at``; the longest stop counts. Gives the fault back."""

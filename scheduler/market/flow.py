@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -11,6 +13,9 @@ if TYPE_CHECKING:
     from handlers.hub.instruments import Instrument
     from scheduler.analysis.sentiment import TradedMinute
     from scheduler.errors import ProviderFault
+
+# More digits than any quantity has, and no exponent: what comes is added up exactly.
+_QUANTITY: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,8})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +56,15 @@ class FlowProvider(Protocol):
 
     async def close(self) -> None:
         """Close what is open; no fetch afterwards."""
+
+
+def quantity(text: str) -> Decimal:
+    """
+    Read how much of something there is.
+
+    Raises:
+        ValueError: It is no plain decimal number, a negative one, or has more digits than a quantity has.
+    """
+    if not _QUANTITY.fullmatch(text):
+        raise ValueError(f"not a quantity: {text[:40]!r}")
+    return Decimal(text)

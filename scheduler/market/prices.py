@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from scheduler.clock import epoch_ms
 from scheduler.composition import Composition
 from scheduler.errors import UnknownInstrument
-from scheduler.market import quotes, sessions, standings
+from scheduler.market import moves, quotes, sessions, standings
 from scheduler.market.choice import SAMPLE_MS, Chooser, Moment, Source
 from scheduler.market.standings import Findings
 from scheduler.market.state import Reference, State, Word, read
@@ -74,6 +74,8 @@ class Prices:
         self._reference = reference
         self._now = now
         self._choosers = [self._chooser(instrument) for instrument in instruments]
+        # Whatever is traded thinly, if at all, where its trades can be had.
+        self._counted = [one.instrument.symbol for one in self._choosers if one.instrument.kind in sessions.WEEKLY]
         self._preferred_for: dict[str, list[Instrument]] = {name: [] for name in self._providers}
         self._fallback_for: dict[str, list[Instrument]] = {name: [] for name in self._providers}
         for chooser in self._choosers:
@@ -146,6 +148,11 @@ class Prices:
             disputed={symbol: choice.disputed_at for symbol, choice in choices.items() if choice.disputed_at},
             standings=self._judge(before.standings, fetched, choices, reference, now=now),
             reference=reference,
+            moves={
+                symbol: moves.count(before.moves.get(symbol, moves.Moves()), _quote(last, symbol), held[symbol].quote)
+                for symbol in self._counted
+                if symbol in held
+            },
         )
         content = {symbol: quotes.encode(one.quote, full=True) for symbol, one in held.items()}
         return Composition(
@@ -216,6 +223,10 @@ class Prices:
 
 def _said_about(symbol: str, answers: Mapping[str, Answer]) -> dict[str, Quote]:
     return {name: answer.quotes[symbol] for name, answer in answers.items() if symbol in answer.quotes}
+
+
+def _quote(last: Mapping[str, Held], symbol: str) -> Quote | None:
+    return last[symbol].quote if symbol in last else None
 
 
 def _is_shut(answer: Answer) -> bool:

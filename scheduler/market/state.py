@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scheduler.market import quotes
+from scheduler.market.moves import Moves
 
 if TYPE_CHECKING:
     from scheduler.composition import Known
@@ -55,13 +56,15 @@ class State(msgspec.Struct):
     """
     All of it.
 
-    ``held`` and ``disputed`` are by symbol; the latter says when a primary was last found too far off its fallbacks.
+    ``held``, ``disputed`` and ``moves`` are by symbol; the second says when a primary was last found too far off its
+    fallbacks, the third counts how prices move that sentiment may have to be made of.
     """
 
     held: dict[str, Word] = {}
     disputed: dict[str, int] = {}
     standings: dict[str, Standing] = {}
     reference: Reference = Reference()
+    moves: dict[str, Moves] = {}
 
     def write(self) -> bytes:
         """Write it down for ``read``."""

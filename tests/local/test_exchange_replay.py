@@ -202,6 +202,59 @@ async def test_krakens_times_move_in_seconds_and_nanoseconds(tmp_path):
     assert result == {"unixtime": now, "rfc1123": "Mon, 21 Sep 26 14:13:23 +0000"}
 
 
+def traded(at: int, since: int, *trades: tuple[int, str]) -> Row:
+    """What Kraken said ``at`` a time of trades, each so many seconds before ``THEN``, asked for from ``since`` on."""
+    second = THEN // 1000
+    rows = ",".join(f'["1.16","{volume}",{second - before}.5000,"b","l","",7]' for before, volume in trades)
+    last = second - (trades[-1][0] if trades else since) if trades else second - since
+    body = f'{{"error":[],"result":{{"ZEURZUSD":[{rows}],"last":"{last}500000000"}}}}'
+    query = {"pair": "EURUSD", "since": f"{second - since}500000000"}
+    return Row(at=at, path="/0/public/Trades", query=query, status=200, body=body)
+
+
+async def test_who_asks_for_krakens_trades_from_a_time_on_gets_all_of_them_once(tmp_path):
+    rows = [
+        traded(THEN, 900, (600, "1"), (30, "2")),
+        traded(THEN + 30_000, 30, (-5, "3"), (-20, "4")),
+        traded(THEN + 60_000, -20),
+        traded(THEN + 90_000, -20, (-80, "5")),
+    ]
+    player = Player(tmp_path, "kraken", rows)
+    now = NOW // 1000
+
+    async def volumes(later: int, since: int) -> tuple[str, int]:
+        player.clock.now = NOW + later
+        asked = {"pair": "EURUSD", "since": f"{now + since}500000000"}
+        result = (await player.get("/kraken/0/public/Trades", **asked)).json()["result"]
+        return "".join(row[1] for row in result["ZEURZUSD"]), int(result["last"]) // 10**9 - now
+
+    # From answer to answer, as it was recorded.
+    assert await volumes(0, -900) == ("12", -30)
+    assert await volumes(30_000, -30) == ("34", 20)
+    assert await volumes(60_000, 20) == ("", 20)
+    assert await volumes(90_000, 20) == ("5", 80)
+    # Whoever begins in the middle, and whoever has missed some.
+    assert await volumes(60_000, -900) == ("1234", 20)
+    assert await volumes(90_000, -30) == ("345", 80)
+    assert await volumes(90_000, -10) == ("345", 80)
+    assert await volumes(90_000, 500) == ("", 500)
+    # The next round begins after a mean gap, 30 s; what came before is not told again.
+    assert await volumes(120_000, 80) == ("2", 90)
+
+
+async def test_a_recorded_refusal_of_trades_is_played_as_it_was_and_passed_over_afterwards(tmp_path):
+    busy = '{"error":["EService:Busy"]}'
+    refused = Row(
+        at=THEN + 1000, path="/0/public/Trades", query={"pair": "EURUSD", "since": "1"}, status=200, body=busy
+    )
+    player = Player(tmp_path, "kraken", [traded(THEN, 900, (30, "2")), refused, traded(THEN + 2000, 30)])
+    asked = {"pair": "EURUSD", "since": f"{NOW // 1000 - 900}500000000"}
+    player.clock.now = NOW + 1000
+    assert (await player.get("/kraken/0/public/Trades", **asked)).text == busy
+    player.clock.now = NOW + 2000
+    assert len((await player.get("/kraken/0/public/Trades", **asked)).json()["result"]["ZEURZUSD"]) == 1
+
+
 async def test_golds_time_moves_and_its_digits_stay(tmp_path):
     body = '{"name":"Gold","price":4274.299805,"symbol":"XAU","updatedAt":"2023-11-14T22:13:10Z"}'
     player = Player(tmp_path, "gold-api", [Row(at=THEN, path="/price/XAU", query={}, status=200, body=body)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 import pytest
 
@@ -71,6 +72,22 @@ async def test_krakens_trades_follow_each_other_from_last_to_since(client):
     assert newer["ZEURZUSD"] == rows[501:511]
     none = await client.kraken("Trades", pair="EURUSD", since=answer["last"])
     assert none == {"ZEURZUSD": [], "last": answer["last"]}
+
+
+async def test_krakens_trades_end_with_the_tickers_last_and_make_its_candles(client):
+    ticker = (await client.kraken("Ticker", pair="EURUSD"))["ZEURZUSD"]
+    candles = (await client.kraken("OHLC", pair="EURUSD", interval="1"))["ZEURZUSD"]
+    begun = NOW // 60_000 * 60
+    answer = await client.kraken("Trades", pair="EURUSD", since=f"{begun - 301}999999999")
+    trades = answer["ZEURZUSD"]
+    assert trades[-1][:2] == ticker["c"]
+    assert answer["last"] == f"{trades[-1][2]:.6f}".replace(".", "") + "000"
+    for candle in candles[-6:]:
+        mine = [row for row in trades if candle[0] <= row[2] < candle[0] + 60]
+        assert (len(mine), sum(Decimal(row[1]) for row in mine)) == (candle[7], Decimal(candle[6]))
+        if mine:
+            assert (mine[0][0], mine[-1][0]) == (candle[1], candle[4])
+            assert (max(row[0] for row in mine), min(row[0] for row in mine)) == (candle[2], candle[3])
 
 
 @pytest.mark.parametrize(

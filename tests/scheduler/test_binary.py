@@ -8,16 +8,15 @@ from decimal import Decimal
 
 import pytest
 
-from handlers.hub.instruments import Instrument
 from handlers.hub.protocol import FULL_EVERY
 from scheduler.analysis.sentiment import MINUTE_MS, TradedMinute
-from scheduler.binary import MARKET, Sentiments
+from scheduler.binary import MARKET, Fetched, Sentiments
 from scheduler.composition import Known
 from scheduler.errors import Unreachable
 from scheduler.market.flow import Flow
 from scheduler.tick import Ports, tick
 from tests.fakes import InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
-from tests.scheduler.fakes import BITCOIN, ETHER, NOON, Clock, InMemoryClaimStore, follower
+from tests.scheduler.fakes import BITCOIN, ETHER, EURO, GOLD, NOON, Clock, InMemoryClaimStore, follower
 from tests.wire import schema, validate_message
 
 BOTH = [BITCOIN, ETHER]
@@ -27,10 +26,10 @@ PERIOD = 30_000
 class ScriptedFlow:
     """A ``FlowProvider`` that answers what it is told to."""
 
-    name = "binance"
     period_ms = PERIOD
 
-    def __init__(self, *flows):
+    def __init__(self, *flows, name="binance"):
+        self.name = name
         self.flows = list(flows)
         self.asked = []
         self.closed = False
@@ -58,13 +57,25 @@ def flow(at=NOON, *, bought="1.5", book=750_000, symbols=("BTC", "ETH"), source=
 DOWN = Flow(NOON, faults=[Unreachable("binance", "timed out")])
 
 
+class Moving:
+    """A ``MoveSource`` that says what it is told to."""
+
+    def __init__(self, *moved):
+        self.moved = list(moved)
+
+    async def latest(self):
+        return self.moved.pop(0)
+
+
 @pytest.fixture
 def composer():
-    return Sentiments(BOTH, ScriptedFlow())
+    return Sentiments(BOTH, [ScriptedFlow()])
 
 
 def compose(composer, fetched, known=Known(), *, now=NOON, full=False):  # noqa: B008 - frozen
     """Compose, and look at every ``data`` with the eyes of the contract."""
+    if isinstance(fetched, Flow):
+        fetched = Fetched({"binance": fetched})
     composition = composer.compose(fetched, known, now=now, full=full)
     for data in composition.content.values():
         schema("binaryData").validate(json.loads(data))
@@ -120,25 +131,22 @@ def test_the_market_is_weighed_by_turnover(composer):
     assert [(one["call"], one["parts"], one["n"]) for one in market["horizons"]] == [(0.625, {"flow": 0.75}, 400)] * 3
 
 
-def test_only_crypto_with_this_provider_is_asked_for_and_told():
-    gold = Instrument(symbol="XAU", name="Gold", kind="metal", decimals=2, sources={"binance": "PAXGUSDT"})
-    elsewhere = replace(ETHER, sources={"kraken": "XETHZUSD"})
-    composer = Sentiments([BITCOIN, gold, elsewhere], ScriptedFlow())
-    assert list(compose(composer, flow(symbols=["BTC", "XAU", "ETH"])).content) == ["BTC", MARKET]
-    assert compose(Sentiments([gold], ScriptedFlow()), flow(symbols=["XAU"])).content == {}
-
-
-async def test_the_provider_is_asked_for_them_and_closed():
-    provider = ScriptedFlow(DOWN)
-    composer = Sentiments(BOTH, provider)
-    assert await composer.fetch(within=1) is DOWN
+async def test_each_instrument_is_asked_of_its_first_source_that_has_order_flow():
+    binance, kraken = ScriptedFlow(DOWN), ScriptedFlow(Flow(NOON), name="kraken")
+    both = replace(BITCOIN, sources={"binance": "BTCUSDT", "kraken": "XBTUSD"})
+    elsewhere = replace(ETHER, sources={"kraken": "ETHUSD"})
+    silver = replace(GOLD, symbol="XAG", sources={"gold-api": "XAG"}, proxies=frozenset())
+    composer = Sentiments([both, elsewhere, EURO, GOLD, silver], [binance, kraken], now=lambda: NOON)
+    fetched = await composer.fetch(within=1)
+    assert (binance.asked, kraken.asked) == ([["BTC"]], [["ETH", "EURUSD", "XAU"]])
+    assert fetched == Fetched({"binance": DOWN, "kraken": Flow(NOON)})
     await composer.close()
-    assert (provider.asked, provider.closed) == ([["BTC", "ETH"]], True)
+    assert (binance.closed, kraken.closed) == (True, True)
 
 
 def test_an_instrument_may_not_be_called_like_the_market():
     with pytest.raises(ValueError, match="MARKET is the market's own symbol"):
-        Sentiments([replace(BITCOIN, symbol=MARKET)], ScriptedFlow())
+        Sentiments([replace(BITCOIN, symbol=MARKET)], [ScriptedFlow()])
 
 
 def test_what_says_the_same_is_not_told_again_unless_the_tick_is_full(composer):
@@ -220,7 +228,7 @@ def test_what_another_version_has_written_counts_as_not_known(composer, caplog):
 
 def test_an_instrument_that_is_not_traded_any_more_is_forgotten(composer):
     known = after(compose(composer, flow()))
-    alone = compose(Sentiments([BITCOIN], ScriptedFlow()), flow(symbols=["BTC"]), known)
+    alone = compose(Sentiments([BITCOIN], [ScriptedFlow()]), flow(symbols=["BTC"]), known)
     assert list(alone.content) == ["BTC", MARKET]
     assert list(json.loads(alone.state)["book"]) == ["BTC"]
 
@@ -239,11 +247,11 @@ async def test_two_schedulers_in_turn_say_what_one_would():
         clock, gateway = Clock(), RecordingGateway()
         watching = InMemoryConnectionStore(follower("all=", stream="binary"))
         ports = Ports(InMemoryClaimStore(), InMemorySnapshotStore(), watching, gateway)
-        composers = [Sentiments(BOTH, ScriptedFlow()) for _ in range(schedulers)]
+        composers = [Sentiments(BOTH, [ScriptedFlow()]) for _ in range(schedulers)]
         for number, told in flows.items():
             clock.at = (first + number) * PERIOD
             composer = composers[number % schedulers]
-            composer._provider.flows = [told]
+            composer._providers["binance"].flows = [told]
             report = await tick("binary", first + number, composer=composer, ports=ports, now=clock)
             assert report.outcome in {"sent", "quiet"}
         posted.append([message for _, message in gateway.posts])

@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from scheduler.analysis.rating import MA_VOTES, OSC_VOTES
+from scheduler.market.breaker import Breaker
+from scheduler.market.providers import shared
 from scheduler.market.providers.host import Host
 from scheduler.rate import main
 from tests.scheduler.analysis.series import made_up, recorded, recording
@@ -142,6 +144,15 @@ def test_a_candle_that_cannot_be_is_refused_with_its_place(file_of, capsys, row,
     assert f"candles.json is no JSON array of Binance klines: {sentence} - at `$[1]`" in told.err
 
 
+def test_candles_of_one_time_are_refused_with_one_sentence(file_of, capsys):
+    twice = klines(10)
+    twice.insert(4, twice[4])
+    assert main(["BTC", "--candles", file_of(twice), "--json"]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert "candles.json has a candle twice: candles 5 and 6 opened at the same time" in told.err
+
+
 def test_candles_that_nothing_can_be_made_of_are_rated_without_a_fault(file_of, capsys):
     """What a hostile file may hold and JSON allows: flat, without volume, beyond any price, opened at no instant."""
     still = [[9 * 10**30 + number, "1.1", 1.1, 1.1, "1.1", 0] for number in range(300)]
@@ -181,6 +192,9 @@ def exchange(monkeypatch):
         init(self, url, **options | {"transport": httpx.MockTransport(answer)})
 
     monkeypatch.setattr(Host, "__init__", with_transport)
+    # Each test is a process of its own, as far as providers go.
+    monkeypatch.setattr(shared, "_hosts", {})
+    monkeypatch.setattr(shared, "breaker_of", lambda provider, url: Breaker(provider))
     return known
 
 
@@ -197,8 +211,7 @@ def test_forex_is_asked_of_kraken(exchange, capsys):
     exchange["answer"] = httpx.Response(200, json={"error": [], "result": both})
     assert main(["EURUSD", "--kraken-url", "http://exchange.test"]) == 1
     assert "kraken: candles of EURUSD cannot be read" in capsys.readouterr().err
-    answers = iter([both, {"ZEURZUSD": rows, "last": 1}])
-    exchange["answer"] = lambda: httpx.Response(200, json={"error": [], "result": next(answers)})
+    exchange["answer"] = httpx.Response(200, json={"error": [], "result": {"ZEURZUSD": rows, "last": 1}})
     assert main(["EURUSD", "--kraken-url", "http://exchange.test"]) == 0
     assert capsys.readouterr().out.startswith("EURUSD 1h, 300 candles of kraken up to 2025-03-06 01:59:59 UTC\n")
 

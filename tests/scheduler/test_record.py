@@ -70,7 +70,8 @@ def klines_in(folder):
 
 async def compositions(url):
     """Run every stream once, in a process's first tick."""
-    composers, _ = command._composers(settings(url))
+    moving = command._Moving()
+    composers = command._composers(settings(url), moving)
     try:
         return {
             stream: composer.compose(await composer.fetch(within=10), Known(), now=epoch_ms(), full=True)
@@ -177,8 +178,15 @@ def test_a_folder_that_cannot_be_and_an_address_that_is_none_are_refused(tmp_pat
     (tmp_path / "file").write_text("")
     assert command.main(["--to", str(tmp_path / "file")]) == 1
     assert "cannot be written to" in capsys.readouterr().err
-    assert command.main(["--to", str(tmp_path / "new"), "--kraken-url", "kraken"]) == 1
-    assert "kraken_url cannot be used" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command.main(["--to", str(tmp_path / "new"), "--kraken-url", "kraken"])
+    assert "not an http:// or https:// address: 'kraken'" in capsys.readouterr().err
+
+
+def test_a_setting_that_cannot_be_used_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TICKWIRE_SIGNAL_TIMEFRAMES", "2h")
+    assert command.main(["--to", str(tmp_path / "new")]) == 1
+    assert "TICKWIRE_SIGNAL_TIMEFRAMES cannot be used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "five"])

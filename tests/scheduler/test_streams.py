@@ -31,10 +31,11 @@ def test_whatever_asks_one_provider_shares_its_breaker(composers):
     settings, made = composers
     market, signals = made["market"]._providers, made["signals"]._providers
     hosts = {name: [getattr(market[name], "_rest", market[name]), signals[name]] for name in ("binance", "kraken")}
-    hosts["binance"].append(made["binary"]._provider)
+    for name, asking in hosts.items():
+        asking.append(made["binary"]._providers[name])
     for name, asking in hosts.items():
         url = getattr(settings, f"{name}_url")
-        assert {host._breaker for host in asking} == {breaker_of(name, url)}
+        assert {host.breaker for host in asking} == {breaker_of(name, url)}
         if settings.push:
             assert market[name]._keeper._breaker is breaker_of(name, url)
 
@@ -42,11 +43,11 @@ def test_whatever_asks_one_provider_shares_its_breaker(composers):
 LOOK = """
 import sys
 import scheduler.tick
-from scheduler.market.providers.shared import quoting
 from scheduler.settings import SchedulerSettings
-quoting(SchedulerSettings(table="t"))
+from scheduler.streams import market
+market(SchedulerSettings(table="t"))
 print("websockets" in sys.modules)
-quoting(SchedulerSettings(table="t", push=True))
+market(SchedulerSettings(table="t", push=True))
 print("websockets" in sys.modules)
 """
 

@@ -9,15 +9,13 @@ July 2026.
 from __future__ import annotations
 
 import asyncio
-import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from scheduler.analysis.sentiment import LONGEST_MS, MINUTE_MS, TradedMinute, book_share
 from scheduler.errors import MalformedAnswer, ProviderFault, Unreachable
-from scheduler.market.flow import Flow
+from scheduler.market.flow import Flow, quantity
 from scheduler.market.providers.binance_host import BadSymbol, BinanceHost
 
 if TYPE_CHECKING:
@@ -32,9 +30,6 @@ CANDLES: Final = LONGEST_MS // MINUTE_MS + 1
 
 AT_ONCE: Final = 4
 """Calls under way at once."""
-
-# More digits than any quantity has, and no exponent: what comes is added up exactly.
-_QUANTITY: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,8})?")
 
 
 class _Kline(msgspec.Struct, array_like=True):
@@ -112,7 +107,7 @@ class BinanceFlow(BinanceHost):
         try:
             response = await self._get("ticker/bookTicker", parameters, weight=4)
             for row in _books.decode(response.content):
-                share = book_share(_quantity(row.bid_qty), _quantity(row.ask_qty))
+                share = book_share(quantity(row.bid_qty), quantity(row.ask_qty))
                 if share is not None and row.symbol in collected.symbols:
                     collected.book[collected.symbols[row.symbol]] = share
         except BadSymbol as refusal:
@@ -154,13 +149,7 @@ class _Collected:
 
 
 def _minute(row: _Kline) -> TradedMinute:
-    volume, bought = _quantity(row.volume), _quantity(row.taker_buy_volume)
+    volume, bought = quantity(row.volume), quantity(row.taker_buy_volume)
     if bought > volume or row.trades < 0:
         raise ValueError(f"{bought} of {volume} bought in {row.trades} trades")
-    return TradedMinute(row.opened_at, volume, bought, _quantity(row.quote_volume), row.trades)
-
-
-def _quantity(text: str) -> Decimal:
-    if not _QUANTITY.fullmatch(text):
-        raise ValueError(f"not a quantity: {text[:40]!r}")
-    return Decimal(text)
+    return TradedMinute(row.opened_at, volume, bought, quantity(row.quote_volume), row.trades)

@@ -139,6 +139,11 @@ class Host:
             self._opened = loop, client
         return self._opened[1]
 
+    @property
+    def breaker(self) -> Breaker:
+        """What this shares with all that ask the same host."""
+        return self._breaker
+
     async def close(self) -> None:
         """Close the sockets."""
         opened, self._opened = self._opened, None

@@ -102,7 +102,8 @@ class KrakenHost(Host):
     async def _list(self) -> None:
         now = self._now()
         if self._listed_at is None or now - self._listed_at >= LISTED_FOR_MS:
-            result, _ = await self._ask("AssetPairs")
+            # Without a weight: one call an hour, without which nothing else can be asked.
+            result, _ = await self._ask("AssetPairs", weight=0)
             try:
                 self._listed = {pair.altname: (name, pair) for name, pair in _pairs.decode(result).items()}
             except ValueError as error:  # msgspec's errors are, and that of bytes that are no UTF-8

@@ -5,33 +5,38 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from scheduler.market.breaker import breaker_of
-from scheduler.market.providers.shared import binance, kraken
+from scheduler.market.providers.binance import Binance
+from scheduler.market.providers.kraken import Kraken
 from scheduler.market.push.binance import BinanceListening
 from scheduler.market.push.keeper import Keeper
 from scheduler.market.push.kraken import KrakenListening
 from scheduler.market.push.pushed import Pushed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from scheduler.market.providers import Provider
     from scheduler.settings import SchedulerSettings
 
 
-def pushing(settings: SchedulerSettings) -> list[Provider]:
-    """Give Binance and Kraken as they are when they push; what they share with the others of that name, they share."""
-    return [
-        _binance(settings.binance_url, settings.binance_push_url),
-        _kraken(settings.kraken_url, settings.kraken_push_url),
-    ]
+def pushing(settings: SchedulerSettings, asked: Iterable[Provider]) -> list[Provider]:
+    """Give the providers of ``asked`` in their order, and those that push as they are when they do."""
+    return [_pushed(settings, provider) for provider in asked]
+
+
+def _pushed(settings: SchedulerSettings, provider: Provider) -> Provider:
+    if isinstance(provider, Binance):
+        return _binance(provider, settings.binance_push_url)
+    if isinstance(provider, Kraken):
+        return _kraken(provider, settings.kraken_push_url)
+    return provider
 
 
 @cache
-def _binance(url: str, push_url: str) -> Pushed:
-    rest = binance(url)
-    return Pushed(rest, Keeper(rest.name, push_url, BinanceListening(), breaker=breaker_of(rest.name, url)))
+def _binance(rest: Binance, url: str) -> Pushed:
+    return Pushed(rest, Keeper(rest.name, url, BinanceListening(), breaker=rest.breaker))
 
 
 @cache
-def _kraken(url: str, push_url: str) -> Pushed:
-    rest = kraken(url)
-    return Pushed(rest, Keeper(rest.name, push_url, KrakenListening(rest), breaker=breaker_of(rest.name, url)))
+def _kraken(rest: Kraken, url: str) -> Pushed:
+    return Pushed(rest, Keeper(rest.name, url, KrakenListening(rest), breaker=rest.breaker))

@@ -19,9 +19,9 @@ from scheduler.analysis.sentiment import (
     LONGEST_MS,
     MILLION,
     MINUTE_MS,
-    BookMinute,
+    TickMinute,
     TradedMinute,
-    add_tick,
+    add_ticks,
     book_share,
     judge,
     label_of,
@@ -42,7 +42,7 @@ def minute(before, volume, bought, trades=100, *, turnover="1"):
 
 
 def booked(before, share, ticks):
-    return BookMinute(NOON - before * MINUTE_MS, round(Fraction(share) * MILLION) * ticks, ticks)
+    return TickMinute(NOON - before * MINUTE_MS, round(Fraction(share) * MILLION) * ticks, ticks)
 
 
 def sentiment(traded=(), book=(), horizon=FIVE, *, now=NOW):
@@ -133,11 +133,11 @@ def test_what_is_not_traded_has_no_say_in_the_market():
 def test_ticks_of_the_book_are_added_up_by_the_minute_and_dropped_when_no_horizon_reaches_them():
     minutes = []
     for number, share in enumerate((600_000, 500_000, 250_000)):
-        minutes = add_tick(minutes, share, now=NOON + number * 30_000)
-    assert minutes == [BookMinute(NOON, 1_100_000, 2), BookMinute(NOON + MINUTE_MS, 250_000, 1)]
+        minutes = add_ticks(minutes, share, now=NOON + number * 30_000)
+    assert minutes == [TickMinute(NOON, 1_100_000, 2), TickMinute(NOON + MINUTE_MS, 250_000, 1)]
     later = NOON + LONGEST_MS
-    assert add_tick(minutes, 1, now=later)[:2] == minutes
-    assert add_tick(minutes, 1, now=later + MINUTE_MS) == [minutes[1], BookMinute(later + MINUTE_MS, 1, 1)]
+    assert add_ticks(minutes, 1, now=later)[:2] == minutes
+    assert add_ticks(minutes, 1, now=later + MINUTE_MS) == [minutes[1], TickMinute(later + MINUTE_MS, 1, 1)]
 
 
 def test_the_books_share_is_the_bids_part_of_the_best_prices_quantities():
@@ -159,7 +159,7 @@ TRADED = st.builds(
     st.integers(0, 10**7),
 )
 BOOKED = st.builds(
-    lambda before, ticks, share: BookMinute(NOON - before * MINUTE_MS, share * ticks, ticks),
+    lambda before, ticks, share: TickMinute(NOON - before * MINUTE_MS, share * ticks, ticks),
     st.integers(0, 20),
     st.integers(1, 12),
     st.integers(0, MILLION),

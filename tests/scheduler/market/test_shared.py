@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from handlers.hub.instruments import instruments
 from scheduler.market.prices import Prices
-from scheduler.market.providers.shared import frankfurter, quoting
+from scheduler.market.providers.shared import charting, flowing, hosts, quoting, referring
 from scheduler.settings import SchedulerSettings
 
 
@@ -30,4 +30,18 @@ def test_the_next_run_of_a_warm_function_has_the_same_providers():
     assert all(one is other for one, other in zip(before, after, strict=True))
     elsewhere = quoting(settings(binance_url="https://elsewhere.test"))
     assert [one is other for one, other in zip(before, elsewhere, strict=True)] == [False, True, True]
-    assert frankfurter("https://one.test") is frankfurter("https://one.test")
+    assert all(one is other for one, other in zip(hosts(settings()), hosts(settings()), strict=True))
+
+
+def test_every_host_is_one_of_those_that_are_asked():
+    here = settings(swissquote=True)
+    everybody = {*quoting(here), referring(here), *charting(here), *flowing(here)}
+    assert set(hosts(here)) == everybody
+    assert len(hosts(here)) == 9
+
+
+def test_all_that_ask_one_host_share_its_breaker():
+    breakers = {}
+    for host in hosts(settings(swissquote=True)):
+        breakers.setdefault(host.name, set()).add(host.breaker)
+    assert {name: len(shared) for name, shared in breakers.items()} == dict.fromkeys(breakers, 1)
