@@ -14,6 +14,7 @@ from scheduler.binary import MARKET, Fetched, Sentiments
 from scheduler.composition import Known
 from scheduler.errors import Unreachable
 from scheduler.market.flow import Flow
+from scheduler.market.moves import Moved, Moves
 from scheduler.tick import Ports, tick
 from tests.fakes import InMemoryConnectionStore, InMemorySnapshotStore, RecordingGateway
 from tests.scheduler.fakes import BITCOIN, ETHER, EURO, GOLD, NOON, Clock, InMemoryClaimStore, follower
@@ -121,6 +122,160 @@ def test_the_contract_tells_a_wrong_sentiment(composer, wrong):
     told = json.loads(compose(composer, flow()).content["BTC"])
     told["horizons"][0] |= wrong
     assert not schema("binaryData").is_valid(told)
+
+
+# Forex and metals: of trades, or of prices, and closed at the weekend.
+
+SILVER = replace(GOLD, symbol="XAG", name="Silver", sources={"gold-api": "XAG"}, proxies=frozenset())
+SATURDAY = NOON + 2 * 86_400_000
+SUNDAY_EVENING = 1_741_554_000_000  # 2025-03-09, 17:00 in New York
+
+
+def resting(now=lambda: NOON):
+    return Sentiments([BITCOIN, EURO, GOLD, SILVER], [ScriptedFlow(), ScriptedFlow(name="kraken")], now=now)
+
+
+def fetched(at=NOON, moved=None, *, bought="1.5", **kraken):
+    """What both providers say at ``at``, and how prices have moved."""
+    symbols = kraken.pop("symbols", ("EURUSD", "XAU"))
+    told = flow(at, bought=bought, symbols=symbols, source="kraken", **kraken)
+    return Fetched({"binance": flow(at, symbols=["BTC"]), "kraken": told}, moved or Moved())
+
+
+def moved(at, halves, ticks, symbols=("XAG",)):
+    return Moved(at, dict.fromkeys(symbols, Moves(halves, ticks)), dict.fromkeys(symbols, "gold-api"))
+
+
+def told_of(composition, symbol, horizon=1):
+    data = json.loads(composition.content[symbol])
+    return data, data["horizons"][horizon]
+
+
+def test_forex_and_gold_are_told_of_their_trades_and_gold_as_a_proxy():
+    composition = compose(resting(), fetched())
+    assert list(composition.content) == ["BTC", "EURUSD", "XAU", "XAG", MARKET]
+    euro, horizon = told_of(composition, "EURUSD")
+    assert (euro["source"], euro["market"], euro.get("proxy"), euro.get("reason")) == ("kraken", "open", None, None)
+    assert (horizon["call"], horizon["n"], horizon["label"], horizon.get("basis")) == (0.595, 200, "BULLISH", None)
+    gold, horizon = told_of(composition, "XAU")
+    assert (gold["market"], gold["proxy"], horizon["call"]) == ("open", True, 0.595)
+    coin, _ = told_of(composition, "BTC")
+    assert {"market", "proxy", "reason"} & coin.keys() == set()
+
+
+def test_the_market_is_that_of_crypto_alone():
+    composition = compose(resting(), fetched(bought="0"))
+    assert told_of(composition, MARKET)[1]["call"] == told_of(composition, "BTC")[1]["call"] == 0.595
+    assert told_of(composition, "EURUSD")[1]["call"] < 0.5
+
+
+def test_without_a_source_of_trades_the_market_streams_prices_are_judged():
+    composer = resting()
+    first = compose(composer, fetched(moved=moved(NOON - 2_000, 100, 70)))
+    silver, horizon = told_of(first, "XAG")
+    # What was counted before has no minute of its own.
+    assert (silver["reason"], silver["source"], horizon["call"], horizon["n"]) == ("no_data", None, None, 0)
+    at = NOON + PERIOD
+    # Four rises, one fall and a tie: .75; .5 + .25 * 6/66 = .522727
+    second = compose(composer, fetched(at, moved(at - 2_000, 109, 76)), after(first), now=at)
+    silver, horizon = told_of(second, "XAG")
+    assert (silver["source"], silver["ts"], silver["stale"], silver["market"]) == (
+        "gold-api",
+        at - 2_000,
+        False,
+        "open",
+    )
+    assert (horizon["call"], horizon["parts"], horizon["n"], horizon["basis"]) == (0.523, {"flow": 0.75}, 6, "mids")
+    assert "reason" not in silver
+    assert "proxy" not in silver
+    # A market stream that has died says nothing new, and so the value grows stale.
+    for late, stale in ((2 * PERIOD, False), (3 * PERIOD, True)):
+        third = compose(composer, fetched(NOON + late, moved(at - 2_000, 109, 76)), after(second), now=NOON + late)
+        silver, horizon = told_of(third, "XAG")
+        assert (silver["stale"], horizon["n"], silver["ts"]) == (stale, 6, at - 2_000)
+
+
+def test_prices_stand_in_for_trades_only_in_a_horizon_that_has_none():
+    composer = resting()
+    both = ("EURUSD", "XAU", "XAG")
+    first = compose(composer, fetched(moved=moved(NOON, 0, 0, both), book=None))
+    at = NOON + 2 * MINUTE_MS
+    told = fetched(at - PERIOD, moved(at - PERIOD, 0, 0, both), book=None)
+    between = compose(composer, told, after(first), now=at - PERIOD)
+    old = TradedMinute(NOON, Decimal(2), Decimal(2), Decimal(2), 200)
+    traded = {"EURUSD": [old], "XAU": []}
+    told = fetched(at, moved(at, 24, 12, both), traded=traded, book=None)
+    composition = compose(composer, told, after(between), now=at)
+    euro = told_of(composition, "EURUSD")[0]
+    # .5 + .5 * 12/72 = .583333 of twelve rises; .5 + .5 * 200/400 = .75 of the trades of two minutes ago
+    assert [(one["call"], one["n"], one.get("basis")) for one in euro["horizons"]] == [
+        (0.583, 12, "mids"),
+        (0.75, 200, None),
+        (0.75, 200, None),
+    ]
+    assert euro["source"] == "gold-api, kraken"
+    gold = told_of(composition, "XAU")[0]
+    assert [one["basis"] for one in gold["horizons"]] == ["mids"] * 3
+    assert gold["proxy"] is True
+
+
+async def test_at_the_weekend_forex_and_metals_are_closed_and_nobody_is_asked_about_them():
+    clock = Clock(SATURDAY)
+    binance, kraken = ScriptedFlow(flow(SATURDAY, symbols=["BTC"])), ScriptedFlow(name="kraken")
+    composer = Sentiments([BITCOIN, EURO, GOLD, SILVER], [binance, kraken], moved=Moving(Moved()), now=clock)
+    told = await composer.fetch(within=1)
+    assert (binance.asked, kraken.asked) == ([["BTC"]], [])
+    friday = compose(resting(), fetched(moved=moved(NOON, 1, 1)))
+    composition = compose(composer, told, after(friday), now=SATURDAY)
+    for symbol in ("EURUSD", "XAU", "XAG"):
+        data, horizon = told_of(composition, symbol)
+        assert (data["reason"], data["market"], data["stale"], data["source"]) == ("closed", "closed", False, None)
+        assert [horizon[member] for member in ("call", "put", "index", "label", "parts", "n")] == [*[None] * 4, {}, 0]
+        assert horizon["expiry"] == SATURDAY + 5 * MINUTE_MS
+    assert told_of(composition, "BTC")[1]["call"] == 0.595
+    assert list(json.loads(composition.state)["book"]) == ["BTC"]
+
+
+def test_after_the_weekend_there_is_nothing_until_somebody_answers():
+    composer = resting()
+    closed = compose(composer, fetched(SUNDAY_EVENING - 1), now=SUNDAY_EVENING - 1)
+    assert told_of(closed, "EURUSD")[0]["reason"] == "closed"
+    silent = Fetched({"binance": flow(SUNDAY_EVENING, symbols=["BTC"]), "kraken": replace(DOWN)})
+    opened = compose(composer, silent, after(closed), now=SUNDAY_EVENING)
+    assert told_of(opened, "EURUSD")[0] | {"horizons": []} == {
+        "method": "flow-sentiment/1",
+        "horizons": [],
+        "source": None,
+        "ts": SUNDAY_EVENING,
+        "stale": False,
+        "reason": "no_answer",
+        "market": "open",
+    }
+    later = compose(composer, silent, after(opened), now=SUNDAY_EVENING + 10 * PERIOD)
+    assert told_of(later, "EURUSD")[0]["reason"] == "no_answer"
+    back = compose(composer, fetched(SUNDAY_EVENING + PERIOD), after(opened), now=SUNDAY_EVENING + PERIOD)
+    assert told_of(back, "EURUSD")[1]["call"] == 0.595
+
+
+def test_a_silent_kraken_leaves_its_last_values_and_costs_crypto_nothing():
+    composer = resting()
+    first = compose(composer, fetched())
+    at = NOON + 2 * PERIOD + 1
+    silent = Fetched(
+        {"binance": flow(at, symbols=["BTC"]), "kraken": Flow(at, faults=[Unreachable("kraken", "timed out")])}
+    )
+    composition = compose(composer, silent, after(first), now=at)
+    assert composition.faults == ["kraken: timed out"]
+    assert told_of(composition, "EURUSD")[0] == told_of(first, "EURUSD")[0] | {"stale": True}
+    assert told_of(composition, "BTC")[0]["stale"] is False
+    # Nor does it judge by prices what has trades somewhere.
+    assert "basis" not in told_of(composition, "XAU")[1]
+
+
+def test_without_anything_at_all_a_crypto_instrument_says_so(composer):
+    told = flow(book=None, traded={"BTC": [], "ETH": []})
+    data, horizon = told_of(compose(composer, told), "BTC")
+    assert (data["reason"], data["source"], horizon["call"]) == ("no_data", "binance", None)
 
 
 def test_the_market_is_weighed_by_turnover(composer):
@@ -237,25 +392,31 @@ async def test_two_schedulers_in_turn_say_what_one_would():
     """Through whole ticks, some of which send nothing: state goes by the snapshot or the claim, not by the process."""
     first = NOON // PERIOD
     assert first % FULL_EVERY == 0
-    flows = {}
+    flows, counts = {}, {}
     for number in range(26):
         at = (first + number) * PERIOD
         told = flow(at, bought=str(number % 3), book=number * 38_000)
         flows[number] = told if number % 7 else replace(told, traded={}, sources={})
+        counts[number] = moved(at - 1_000, number * number % 7 + 6 * number, 6 * number)
+        if number and not number % 7:
+            counts[number] = counts[number - 1]
     posted = []
     for schedulers in (1, 2):
         clock, gateway = Clock(), RecordingGateway()
         watching = InMemoryConnectionStore(follower("all=", stream="binary"))
         ports = Ports(InMemoryClaimStore(), InMemorySnapshotStore(), watching, gateway)
-        composers = [Sentiments(BOTH, [ScriptedFlow()]) for _ in range(schedulers)]
+        composers = [
+            Sentiments([*BOTH, SILVER], [ScriptedFlow()], moved=Moving(), now=clock) for _ in range(schedulers)
+        ]
         for number, told in flows.items():
             clock.at = (first + number) * PERIOD
             composer = composers[number % schedulers]
             composer._providers["binance"].flows = [told]
+            composer._moved.moved = [counts[number]]
             report = await tick("binary", first + number, composer=composer, ports=ports, now=clock)
             assert report.outcome in {"sent", "quiet"}
         posted.append([message for _, message in gateway.posts])
     assert posted[0] == posted[1]
-    assert len(posted[0]) == 22
+    assert len(posted[0]) == 24
     for message in posted[0]:
         assert validate_message(message)["type"] == "binary_batch"

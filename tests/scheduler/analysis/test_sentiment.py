@@ -45,8 +45,8 @@ def booked(before, share, ticks):
     return TickMinute(NOON - before * MINUTE_MS, round(Fraction(share) * MILLION) * ticks, ticks)
 
 
-def sentiment(traded=(), book=(), horizon=FIVE, *, now=NOW):
-    return judge(horizon, measure(horizon, traded, book, now=now), now=now)
+def sentiment(traded=(), book=(), horizon=FIVE, moved=(), *, now=NOW):
+    return judge(horizon, measure(horizon, traded, book, moved, now=now), now=now)
 
 
 # Worked by hand.
@@ -96,6 +96,18 @@ def test_without_trades_and_without_a_book_there_is_nothing_to_say():
 
 def test_without_trades_the_book_alone_is_judged():
     assert sentiment([minute(0, "0.00000000", "0", 0)], [booked(0, "1", 60)]).parts == {"book": Decimal("1.000")}
+
+
+def test_without_trades_the_middle_price_stands_in_for_them_and_says_so():
+    # 12 ticks, 5 up and 2 down: (5 + 5/2) / 12 = .625; .5 + .125 * 12/72 = .520833
+    moved = [TickMinute(NOON - MINUTE_MS, 7 * MILLION + MILLION // 2, 12)]
+    found = sentiment([minute(0, "0", "0", 0)], moved=moved)
+    assert (found.call, found.parts, found.n, found.basis) == (Decimal("0.521"), {"flow": Decimal("0.625")}, 12, "mids")
+    # Beside a book: (.6 * .520833 + .2 * .375) / .8 = .484375
+    assert sentiment([], [booked(1, "0.25", 60)], moved=moved).call == Decimal("0.484")
+    # A single trade has the word.
+    found = sentiment([minute(0, "1", "0", 1)], moved=moved)
+    assert (found.parts, found.n, found.basis) == ({"flow": Decimal("0.000")}, 1, None)
 
 
 @pytest.mark.parametrize(
@@ -164,13 +176,18 @@ BOOKED = st.builds(
     st.integers(1, 12),
     st.integers(0, MILLION),
 )
-MARKETS = st.tuples(st.lists(TRADED, max_size=16), st.lists(BOOKED, max_size=16))
+MARKETS = st.tuples(
+    st.lists(TRADED, max_size=16) | st.just([]), st.lists(BOOKED, max_size=16), st.lists(BOOKED, max_size=16)
+)
 
 
-def swapped(traded, book):
+def swapped(traded, *ticks):
     return (
         [replace(one, bought=one.volume - one.bought) for one in traded],
-        [msgspec.structs.replace(one, shares=one.ticks * MILLION - one.shares) for one in book],
+        *(
+            [msgspec.structs.replace(one, shares=one.ticks * MILLION - one.shares) for one in minutes]
+            for minutes in ticks
+        ),
     )
 
 
@@ -198,13 +215,17 @@ def check(found, other, horizon):
     assert found.label == strength + side
     assert (other.call, other.put) == (found.put, found.call)
     assert (other.index, other.label, other.n) == (100 - found.index, OPPOSITE[found.label], found.n)
+    assert other.basis == found.basis
     assert other.parts == {name: 1 - share for name, share in found.parts.items()}
     assert all(0 <= share <= 1 for share in found.parts.values())
 
 
 @given(market=MARKETS, horizon=st.sampled_from(HORIZONS))
 def test_any_sentiment_is_a_share_and_the_other_one_when_the_sides_are_swapped(market, horizon):
-    check(sentiment(*market, horizon), sentiment(*swapped(*market), horizon), horizon)
+    traded, book, moved = market
+    found = sentiment(traded, book, horizon, moved)
+    traded, book, moved = swapped(*market)
+    check(found, sentiment(traded, book, horizon, moved), horizon)
 
 
 @settings(max_examples=30)
