@@ -18,7 +18,7 @@ HOURS: Final = 730
 MINUTES: Final = HOURS * 60
 SECONDS: Final = MINUTES * 60
 
-MESSAGE_BYTES: Final = {"market": 2_750, "signals": 3_000, "binary": 10_000}
+MESSAGE_BYTES: Final = {"market": 2_750, "signals": 3_000, "binary": 16_000}
 """The mean message of a tick to who follows everything: the market's as ``bench_wire`` has it, the others' about."""
 
 ROTATION_MINUTES: Final = 115

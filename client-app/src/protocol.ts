@@ -147,6 +147,8 @@ export interface SentimentHorizon {
   parts?: Record<string, number | null>
   /** Sample size. */
   n?: number
+  /** `mids` where nothing was traded, and the flow is how often the price rose. */
+  basis?: string
 }
 
 /** Order-flow sentiment: what was traded, not a forecast. */
@@ -154,7 +156,13 @@ export interface BinaryData {
   method?: string
   horizons: SentimentHorizon[]
   ts?: number
-  source?: string
+  source?: string | null
+  /** Why there is none: `closed`, `no_data` or `no_answer`. */
+  reason?: string
+  /** Of forex and metals; crypto is always open. */
+  market?: 'open' | 'closed'
+  /** Traded was something else that goes with it. */
+  proxy?: boolean
   /** No new trades have been seen for a while. */
   stale?: boolean
   [more: string]: unknown

@@ -79,6 +79,7 @@ class Board:
         row = self.rows.setdefault(symbol, Row())
         moving = _MOVING.get(self.stream, "")
         before, after = row.values.get(moving), values.get(moving)
-        row.values.update(values)
+        # Only the market's updates leave out what has not changed.
+        row.values = row.values | values if self.stream == "market" else values
         if before is not None and after is not None and before != after:
             row.direction, row.moved_at = (1 if after > before else -1), now

@@ -92,21 +92,24 @@ def _rating(one: dict[str, Any], row: Row, now: float, *, is_first: bool) -> Ite
 
 def _draw_binary(table: Table, board: Board, now: float) -> None:
     judged = {symbol: row.values for symbol, row in board.rows.items() if "horizons" in row.values}
-    heads: list[dict[str, Any]] = next((values["horizons"] for values in judged.values()), [])
+    # Who has nothing to say may be late with the grid.
+    told = [values["horizons"] for values in sorted(judged.values(), key=lambda values: "reason" in values)]
+    heads: list[dict[str, Any]] = told[0] if told else []
     table.add_column("symbol")
     for head in heads:
         left = max(0.0, head["expiry"] / 1000 - now)
         table.add_column(f"{head['h']}, {left:.0f} s left", no_wrap=True)
     _add_columns(table, ">age", "source", "")
-    table.caption = "call / put in per cent, label, trades"
+    table.caption = "call / put in per cent, label, trades (or ~ ticks of the price, where nothing was traded)"
     for symbol, values in judged.items():
         horizons = {one["h"]: one for one in values["horizons"]}
+        why = [Text(_words(values["reason"]), style="dim")] if "reason" in values else []
         table.add_row(
             symbol,
-            *(_sentiment(horizons.get(head["h"])) for head in heads),
+            *(why + [Text("-")] * (len(heads) - 1) if why else (_sentiment(horizons.get(head["h"])) for head in heads)),
             Text(_age(values.get("ts"), now)),
-            str(values.get("source", "")),
-            Text(_state(values), style="yellow"),
+            str(values.get("source") or "") + (" (proxy)" if values.get("proxy") else ""),
+            Text("" if why else _state(values), style="yellow"),
         )
     if len(judged) < len(board.rows):
         table.caption += f"; none for {', '.join(symbol for symbol in board.rows if symbol not in judged)}"
@@ -115,7 +118,8 @@ def _draw_binary(table: Table, board: Board, now: float) -> None:
 def _sentiment(one: dict[str, Any] | None) -> Text:
     if one is None or one["call"] is None:
         return Text("-")
-    text = f"{100 * one['call']:4.1f} / {100 * one['put']:4.1f}  {_words(one['label']):<14} {one['n']:>7,}"
+    n = f"{'~' if one.get('basis') == 'mids' else ''}{one['n']:,}"
+    text = f"{100 * one['call']:4.1f} / {100 * one['put']:4.1f}  {_words(one['label']):<14} {n:>7}"
     return Text(text, style=_SENTIMENT.get(one["label"], ""))
 
 

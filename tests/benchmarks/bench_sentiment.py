@@ -1,5 +1,5 @@
 """
-What one tick of the binary stream costs in CPU for 20 symbols, all of it but the network and the table.
+What one tick of the binary stream costs in CPU for all instruments, all of it but the network and the table.
 
 ``python tests/benchmarks/bench_sentiment.py`` prints one JSON object a line. The answers are the simulated exchange's
 own, made beforehand and handed over in memory; so the figures have httpx in them, and neither sockets nor TLS.
@@ -25,29 +25,45 @@ from handlers.hub.snapshots import Snapshot  # noqa: E402  # after the path is s
 from local.exchange.application import exchange  # noqa: E402  # after the path is set
 from scheduler.binary import MARKET, Sentiments  # noqa: E402  # after the path is set
 from scheduler.composition import Known  # noqa: E402  # after the path is set
+from scheduler.market.moves import Moved, Moves  # noqa: E402  # after the path is set
 from scheduler.market.providers.binance_flow import BinanceFlow  # noqa: E402  # after the path is set
+from scheduler.market.providers.kraken_flow import KrakenFlow  # noqa: E402  # after the path is set
 from scheduler.messages import Messages  # noqa: E402  # after the path is set
 from tests.scheduler.fakes import follower  # noqa: E402  # after the path is set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SYMBOLS = 20
 WARM_UP = 31
-TICKS = 60
+TICKS = 20
 PERIOD = 30_000
-START = 1_795_000_020_000
+START = 1_790_000_040_000  # 2026-09-21, a Monday
 BUDGET = 150.0  # milliseconds of CPU that a tick of the market stream may take
+COUNTED = [one.symbol for one in instruments().values() if one.kind != "crypto"]
+
+
+class Clock:
+    """Tells the time, which stands still during a tick unless somebody waits."""
+
+    tick = at = START - WARM_UP * PERIOD
+
+    def __call__(self) -> int:
+        """Give it in epoch milliseconds."""
+        return self.at
 
 
 class Answers:
-    """The exchange's answers of one moment, each made once; a transport for httpx."""
+    """The exchange's answers of one moment, each made when it is first asked for; a transport for httpx."""
 
-    def __init__(self) -> None:
-        self._real = httpx.ASGITransport(app=exchange(now=lambda: START))  # type: ignore[arg-type]  # an ASGI application
+    def __init__(self, clock: Clock) -> None:
+        self._real = httpx.ASGITransport(app=exchange(now=clock))  # type: ignore[arg-type]  # an ASGI application
+        self._clock = clock
         self._made: dict[str, tuple[bytes, httpx.Headers]] = {}
+        self._made_at = 0
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self._made_at != self._clock.tick:
+            self._made, self._made_at = {}, self._clock.tick
         key = str(request.url)
         if key not in self._made:
             answer = await self._real.handle_async_request(request)
@@ -56,19 +72,42 @@ class Answers:
         return httpx.Response(200, content=content, headers=headers)
 
 
+class Moving:
+    """A market stream whose prices rise in every second tick."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def latest(self) -> Moved:
+        """Give the counts of now."""
+        ticks = (self._clock.at - START) // 5_000 + 1_000
+        counts = dict.fromkeys(COUNTED, Moves(ticks + ticks // 2, ticks))
+        return Moved(self._clock.at, counts, dict.fromkeys(COUNTED, "simulated"))
+
+
 async def run() -> tuple[float, float, float, int]:
     """Run the ticks; gives the milliseconds of CPU of fetching, composing and writing one, and a batch's bytes."""
-    listed = [one for one in instruments().values() if one.kind == "crypto"][:SYMBOLS]
-    clock = START - WARM_UP * PERIOD
-    provider = BinanceFlow(
-        "http://exchange/binance", now=lambda: clock, transport=httpx.MockTransport(Answers().__call__)
-    )
-    composer = Sentiments(listed, provider)
+    listed = list(instruments().values())
+    clock = Clock()
+    transport = httpx.MockTransport(Answers(clock).__call__)
+
+    async def wait(seconds: float) -> None:
+        clock.at += round(1000 * seconds)
+
+    def make() -> Sentiments:
+        providers = [
+            BinanceFlow("http://exchange/binance", now=clock, transport=transport),
+            KrakenFlow("http://exchange/kraken", now=clock, transport=transport, sleep=wait),
+        ]
+        return Sentiments(listed, providers, moved=Moving(clock), now=clock)
+
+    composer, rehearsal = make(), make()
     watching = follower(stream="binary")
     known, spent, size = Known(), [0.0, 0.0, 0.0], 0
     for tick in range(-WARM_UP, TICKS):  # before the first that counts, the running sums fill up
-        clock = START + tick * PERIOD
-        now = min(clock, START)  # the answers stay those of one moment
+        clock.tick = clock.at = now = START + tick * PERIOD
+        await rehearsal.fetch(within=20)
+        clock.at = now
         before = time.process_time()
         fetched = await composer.fetch(within=20)
         fetched_at = time.process_time()
@@ -77,13 +116,14 @@ async def run() -> tuple[float, float, float, int]:
         state = Snapshot("binary", tick, now, composition.content, composition.state)
         (batch,) = Messages(state, prev=tick - 1, updates=composition.updates, now=now).to(watching)
         written_at = time.process_time()
-        if fetched.faults or set(composition.updates) != {*(one.symbol for one in listed), MARKET}:
-            raise RuntimeError(f"not a whole tick: {fetched.faults}")
+        if tick >= 0 and (composition.faults or set(composition.updates) != {*(one.symbol for one in listed), MARKET}):
+            raise RuntimeError(f"not a whole tick: {composition.faults}")
         if tick >= 0:
             for number, cost in enumerate((fetched_at - before, composed_at - fetched_at, written_at - composed_at)):
                 spent[number] += cost * 1000 / TICKS
         known, size = Known(composition.content, composition.state), len(batch)
     await composer.close()
+    await rehearsal.close()
     return *spent, size
 
 
@@ -97,7 +137,7 @@ def _rows(fetching: float, composing: float, writing: float, size: int) -> Itera
     total = fetching + composing + writing
     for name, value in (
         ("one tick in all", total),
-        ("ask for and parse 20 x 16 candles and the book", fetching),
+        ("ask for and parse 20 x 16 candles, the new trades of 7 pairs, and both books", fetching),
         ("measure, judge and encode", composing),
     ):
         yield {

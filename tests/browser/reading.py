@@ -22,7 +22,7 @@ def opened(page: Page, emulator: Emulator, view: str = "market", query: str = ""
     """Open a view and wait for its data."""
     page.goto(emulator.ready["page"] + view + query)
     for part in _FILLED[view]:
-        page.locator(part).first.wait_for(timeout=40_000)
+        page.locator(part).first.wait_for(timeout=60_000)
     return page
 
 
@@ -48,7 +48,7 @@ def state(page: Page) -> str:
 
 def wait_for_state(page: Page, word: str) -> None:
     """Wait until the pill says ``word``."""
-    page.locator(".pill > button", has_text=word).wait_for(timeout=40_000)
+    page.locator(".pill > button", has_text=word).wait_for(timeout=60_000)
 
 
 def violations(page: Page) -> list[Any]:

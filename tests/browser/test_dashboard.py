@@ -123,7 +123,7 @@ def test_the_analysis_shows_ratings_votes_and_sentiment(emulator, page):
     votes.get_by_role("listitem").first.wait_for()
     assert votes.get_by_role("listitem").count() == 26
     sentiment = page.get_by_role("region", name="Order-flow sentiment")
-    assert sentiment.get_by_role("listitem").first.inner_text().startswith("All\nmean of ")
+    assert sentiment.get_by_role("listitem").first.inner_text().startswith("Crypto\nmean of 20")
     assert "not: a forecast" in sentiment.inner_text()
     for row in sentiment.get_by_role("listitem").all()[:5]:
         call, put = (

@@ -192,6 +192,28 @@ def test_sentiments_are_drawn_by_horizon_with_what_is_left_of_each():
     assert "no forecast" in text
 
 
+def test_no_sentiment_has_its_reason_and_one_of_prices_or_of_a_proxy_says_so():
+    nothing = [horizon("1m", None, None, n=0), horizon("5m", None, None, n=0)]
+    mids = [horizon("1m", "0.512", n=12) | {"basis": "mids"}, horizon("5m", "0.533", n=60) | {"basis": "mids"}]
+    gold = [horizon("1m", "0.512", n=12), horizon("5m", "0.533", n=60)]
+    board = board_of(
+        "binary",
+        EURUSD=sentiment(*nothing, source=None) | {"reason": "closed", "market": "closed"},
+        XAG=sentiment(*mids, source="gold-api") | {"market": "open"},
+        XAU=sentiment(*gold, source="kraken") | {"market": "open", "proxy": True},
+    )
+    text = drawn(board)
+    assert line_of(text, "EURUSD").count("closed") == 1
+    assert "~12" in line_of(text, "XAG")
+    assert "~60" in line_of(text, "XAG")
+    assert "~" not in line_of(text, "XAU")
+    assert "kraken (proxy)" in line_of(text, "XAU")
+    opened = {"symbol": "EURUSD", "data": sentiment(*gold, source="kraken") | {"market": "open"}}
+    board.take({"type": "binary_batch", "seq": 11, "prev": 10, "ts": 0, "updates": [opened]}, NOW)
+    assert "closed" not in line_of(drawn(board), "EURUSD")
+    assert "51.2 / 48.8" in line_of(drawn(board), "EURUSD")
+
+
 @pytest.mark.parametrize(("stream", "name"), [("binary", "binary-batch"), ("signals", "signal-batch")])
 def test_batches_of_the_wire_are_understood(stream, name):
     message = json.loads((MESSAGES / f"{name}.json").read_text(encoding="utf-8"))["message"]

@@ -22,13 +22,13 @@ from local.exchange.replay import read
 from scheduler import record as command
 from scheduler.clock import epoch_ms
 from scheduler.composition import Known
-from scheduler.market import quotes
+from scheduler.market import quotes, sessions
 from scheduler.market.providers.host import Heard
 from scheduler.record import Recorder, record
 from scheduler.settings import SchedulerSettings
 
 ROOT = Path(__file__).parents[2]
-KRAKEN = {"/0/public/AssetPairs", "/0/public/Ticker", "/0/public/OHLC"}
+KRAKEN = {"/0/public/AssetPairs", "/0/public/Ticker", "/0/public/OHLC", "/0/public/Trades"}
 PERIODS = {"market": 2_000, "signals": 8_000, "binary": 8_000}
 
 
@@ -68,10 +68,14 @@ def klines_in(folder):
     return {(row.query["symbol"], row.query["interval"]) for row in rows}
 
 
+def pairs_in(folder, method):
+    rows = read(folder).get("kraken", ()) if any(folder.iterdir()) else ()
+    return {row.query["pair"] for row in rows if row.path.endswith(method)}
+
+
 async def compositions(url):
     """Run every stream once, in a process's first tick."""
-    moving = command._Moving()
-    composers = command._composers(settings(url), moving)
+    composers = command._composers(settings(url), command._Moving())
     try:
         return {
             stream: composer.compose(await composer.fetch(within=10), Known(), now=epoch_ms(), full=True)
@@ -83,12 +87,14 @@ async def compositions(url):
 
 
 @pytest.mark.end_to_end
-async def test_a_replay_of_a_recording_runs_all_streams_on_the_recorded_values(address, tmp_path):
+async def test_a_replay_of_a_recording_runs_all_streams_on_the_recorded_values(address, tmp_path, monkeypatch):
+    # At the weekend nobody asks for trades of forex.
+    monkeypatch.setattr(sessions, "is_open", lambda kind, at: True)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(record(settings(address), tmp_path, seconds=30, stop=stop, periods=PERIODS))
         # Kraken is asked at most once a second, so its candles may come last.
-        while not (paths_in(tmp_path, "kraken") >= KRAKEN and len(klines_in(tmp_path)) == 2 * 20):
+        while not (len(pairs_in(tmp_path, "Trades")) == 7 and len(klines_in(tmp_path)) == 2 * 20):
             await asyncio.sleep(0.2)
         stop.set()
     recorder = recording.result()
@@ -119,6 +125,9 @@ async def test_a_replay_of_a_recording_runs_all_streams_on_the_recorded_values(a
     assert len(told) == 20
     assert [fault for fault in replayed["market"].faults if "does not list" not in fault] == []
     coins = [one.symbol for one in instruments().values() if one.kind == "crypto"]
+    traded = [*coins, *(one.symbol for one in instruments().values() if one.kind == "forex"), "XAU"]
+    assert all(b'"source":"replay"' in replayed["binary"].content[symbol] for symbol in traded)
+    assert not any(b'"call":null' in replayed["binary"].content[symbol] for symbol in traded)
     for content in (replayed["signals"].content, replayed["binary"].content):
         assert all(b'"source":"replay"' in content[symbol] for symbol in coins)
     assert not any(b'"rating":null' in replayed["signals"].content[symbol] for symbol in coins)

@@ -46,11 +46,39 @@ describe('the analysis view', () => {
     expect(text('.empty')).toHaveLength(2)
   })
 
-  it('shows the mean of all instruments first, under a name for people', async () => {
+  it('shows the mean of all crypto first, under a name for people', async () => {
     const horizons = [horizon('1m', 0.505, 'NEUTRAL')]
-    await show({}, { BTC: { horizons }, ETH: { horizons }, MARKET: { horizons } })
-    expect(text('li b')).toEqual(['All', 'BTC', 'ETH'])
+    await show({}, { BTC: { horizons }, ETH: { horizons }, EURUSD: { horizons, market: 'open' }, MARKET: { horizons } })
+    expect(text('li b')).toEqual(['Crypto', 'BTC', 'ETH', 'EURUSD'])
     expect(text('li .of')).toEqual(['mean of 2'])
+  })
+
+  it('says why there is no sentiment in the place of the shares', async () => {
+    const nothing = { horizons: [horizon('1m', null, null)], source: null }
+    await show(
+      {},
+      {
+        EURUSD: { ...nothing, market: 'closed', reason: 'closed' },
+        XAG: { ...nothing, market: 'open', reason: 'no_data' },
+        XPT: { ...nothing, market: 'open', reason: 'something_new' },
+        BTC: { horizons: [horizon('1m', 0.505, 'NEUTRAL')] },
+      },
+    )
+    expect(text('li .none')).toEqual(['Market closed', 'Nothing was traded or offered', 'No sentiment'])
+    expect(text('.shares > span')).toEqual(['Call 51 %', 'Put 49 %'])
+    expect(text('li .badge')).toEqual([])
+  })
+
+  it('marks what is of a proxy, and what is of prices', async () => {
+    const mids = { ...horizon('1m', 0.52, 'NEUTRAL'), basis: 'mids' }
+    await show(
+      {},
+      {
+        XAU: { horizons: [horizon('1m', 0.505, 'NEUTRAL')], market: 'open', proxy: true },
+        XAG: { horizons: [horizon('1m', null, null), mids], market: 'open' },
+      },
+    )
+    expect(text('li .badge')).toEqual(['proxy', 'prices'])
   })
 
   it('shows shares that make up the whole, however they are rounded', async () => {

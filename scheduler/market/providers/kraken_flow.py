@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from handlers.hub.instruments import Instrument
     from scheduler.market.breaker import Breaker
 
-PATIENCE_MS: Final = 10_000
+PATIENCE_MS: Final = 8_000
 """How long a fetch waits for its turn, in milliseconds; whoever is not asked by then is the first at the next tick."""
 
 WHOLE_PAGE: Final = 1_000

@@ -13,12 +13,14 @@ import uvicorn
 
 from handlers.hub.instruments import instruments
 from local.exchange.application import exchange
+from scheduler.binary import Sentiments
 from scheduler.composition import Known
 from scheduler.errors import MalformedAnswer, RateLimited, Refused, Unavailable, UnknownInstrument, Unreachable
 from scheduler.market.prices import Prices
 from scheduler.market.providers.binance import Binance
 from scheduler.market.providers.gold_api import GoldApi
 from scheduler.market.providers.kraken import Kraken
+from scheduler.market.providers.kraken_flow import KrakenFlow
 from tests.scheduler.fakes import Clock
 
 pytestmark = pytest.mark.end_to_end
@@ -181,6 +183,68 @@ async def test_a_trouble_leaves_the_last_values_stale_and_the_provider_down_unti
     assert better.keys() == good.keys()
     assert {quote["stale"] for quote in better.values()} == {False}
     assert told == [(f"provider.{name}", "down"), (f"provider.{name}", "ok")]
+
+
+FLOWING = ("EURUSD", "GBPUSD", "XAU")
+"""Of whose order flow Kraken is asked here: few enough for its pace."""
+
+
+@pytest.fixture
+def flowing(address, clock, closing):
+    async def wait(seconds):
+        clock.at += round(1000 * seconds)
+
+    provider = KrakenFlow(f"{address}/kraken", now=clock, sleep=wait)
+    closing.append(provider.close)
+    return provider, [instruments()[symbol] for symbol in FLOWING]
+
+
+@pytest.mark.parametrize(("what", "faults", "shut_for"), TROUBLES, ids=str)
+async def test_a_trouble_with_order_flow_is_a_fault_of_its_kind_and_over_when_it_is_over(
+    flowing, trouble, clock, what, faults, shut_for
+):
+    provider, sold = flowing
+    good = await provider.fetch(sold, within=5)
+    assert (set(good.traded), set(good.book), good.faults) == (set(FLOWING), set(FLOWING), [])
+    await trouble("kraken", **what)
+    flow = await provider.fetch(sold, within=patience(what))
+    expected = faults.get("kraken", MalformedAnswer) if isinstance(faults, dict) else faults
+    assert (flow.traded, flow.book, {type(fault) for fault in flow.faults}) == ({}, {}, {expected})
+    assert {fault.retry_at for fault in flow.faults} == {shut_for and clock.at + shut_for}
+    await trouble.end("kraken")
+    if shut_for:
+        clock.at += shut_for - 1
+        assert (await provider.fetch(sold, within=5)).traded == {}
+        clock.at += 1
+    again = await provider.fetch(sold, within=5)
+    assert (set(again.traded), set(again.book), again.faults) == (set(FLOWING), set(FLOWING), [])
+
+
+@pytest.mark.parametrize(("what", "shut_for"), [(what, shut_for) for what, _, shut_for in TROUBLES], ids=str)
+async def test_a_trouble_leaves_the_last_sentiment_stale_until_it_is_over(flowing, trouble, clock, what, shut_for):
+    provider, sold = flowing
+    composer, known = Sentiments(sold, [provider], now=clock), Known()
+
+    async def tick(within):
+        nonlocal known
+        composition = composer.compose(await composer.fetch(within=within), known, now=clock.at, full=False)
+        known = Known(composition.content, composition.state)
+        return {symbol: msgspec.json.decode(data) for symbol, data in composition.content.items()}
+
+    good = await tick(5)
+    assert set(good) == set(FLOWING)
+    await trouble("kraken", **what)
+    for _ in range(3):
+        clock.at += provider.period_ms + 1_000
+        left = await tick(patience(what))
+    assert {symbol: told | {"stale": False} for symbol, told in left.items()} == good
+    assert {told["stale"] for told in left.values()} == {True}
+    await trouble.end("kraken")
+    # Errors of transport may have opened the breaker too, for two minutes at most.
+    clock.at += max(shut_for or 0, 120_000)
+    better = await tick(5)
+    assert better.keys() == good.keys()
+    assert {told["stale"] for told in better.values()} == {False}
 
 
 @pytest.mark.parametrize(("name", "unknown"), [("binance", "NOPEUSDT"), ("kraken", "NOPEUSD"), ("gold-api", "NOPE")])
