@@ -129,6 +129,18 @@ SENTIMENT = (
     b'{"h":"15m","expiry":1795000500000,"call":null,"put":null,"index":null,"label":null,"parts":{},"n":0}],'
     b'"source":"binance","ts":1795000050107,"stale":false}'
 )
+CLOSED = (
+    b'{"method":"flow-sentiment/1","horizons":['
+    b'{"h":"1m","expiry":1795000080000,"call":null,"put":null,"index":null,"label":null,"parts":{},"n":0},'
+    b'{"h":"5m","expiry":1795000200000,"call":null,"put":null,"index":null,"label":null,"parts":{},"n":0},'
+    b'{"h":"15m","expiry":1795000500000,"call":null,"put":null,"index":null,"label":null,"parts":{},"n":0}],'
+    b'"source":null,"ts":1795000050412,"stale":false,"reason":"closed","market":"closed"}'
+)
+SENTIMENT_OF_PRICES = (
+    b'{"method":"flow-sentiment/1","horizons":[{"h":"1m","expiry":1795000080000,"call":0.512,"put":0.488,"index":51,'
+    b'"label":"NEUTRAL","parts":{"flow":0.542},"n":12,"basis":"mids"}],"source":"gold-api","ts":1795000050020,'
+    b'"stale":false,"market":"open"}'
+)
 SIGNAL = (
     b'{"rating":0.60303,"rating_ma":0.93333,"rating_osc":0.27273,"label":"STRONG_BUY",'
     b'"counts":{"ma":{"buy":14,"neutral":1,"sell":0},"osc":{"buy":4,"neutral":6,"sell":1}},'
@@ -228,6 +240,8 @@ COMPOSED: Mapping[str, Callable[[], list[bytes]]] = {
     "candles": lambda: [protocol.candles("4", CANDLES)],
     "votes": lambda: [protocol.votes("5", VOTES)],
     "binary-update": lambda: [protocol.single("binary", "BTC", SENTIMENT)],
+    "binary-update-closed": lambda: [protocol.single("binary", "EURUSD", CLOSED)],
+    "binary-update-of-prices": lambda: [protocol.single("binary", "XAG", SENTIMENT_OF_PRICES)],
     "pong": lambda: [protocol.pong("6", 1_795_000_031_512)],
     "pong-to-the-bare-ping": lambda: [protocol.pong(None, 1_795_000_031_512)],
     "status": lambda: [protocol.status("provider.kraken", "degraded", 1_795_000_031_512)],

@@ -124,6 +124,15 @@ def test_the_contract_tells_a_wrong_sentiment(composer, wrong):
     assert not schema("binaryData").is_valid(told)
 
 
+def test_the_contract_tells_a_reason_beside_values_and_nothing_without_a_reason(composer):
+    told = json.loads(compose(composer, flow()).content["BTC"])
+    for wrong in ({"reason": "closed"}, {"source": None}, {"market": "asleep"}, {"proxy": False}):
+        assert not schema("binaryData").is_valid(told | wrong)
+    nothing = json.loads(compose(composer, flow(book=None, traded={"BTC": [], "ETH": []})).content["BTC"])
+    del nothing["reason"]
+    assert not schema("binaryData").is_valid(nothing)
+
+
 # Forex and metals: of trades, or of prices, and closed at the weekend.
 
 SILVER = replace(GOLD, symbol="XAG", name="Silver", sources={"gold-api": "XAG"}, proxies=frozenset())
