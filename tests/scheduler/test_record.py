@@ -17,12 +17,14 @@ import pytest
 import uvicorn
 
 from handlers.hub.instruments import instruments
+from local.exchange import kraken as simulated
+from local.exchange import limits
 from local.exchange.application import exchange
 from local.exchange.replay import read
 from scheduler import record as command
 from scheduler.clock import epoch_ms
 from scheduler.composition import Known
-from scheduler.market import quotes, sessions
+from scheduler.market import breaker, quotes, sessions
 from scheduler.market.providers.host import Heard
 from scheduler.record import Recorder, record
 from scheduler.settings import SchedulerSettings
@@ -41,6 +43,13 @@ def serve(application):
     while not server.started:
         time.sleep(0.001)
     return server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+
+
+@pytest.fixture
+def unhurried(monkeypatch):
+    """Let Kraken be asked as fast as anybody likes: at its pace, everything takes half a minute."""
+    monkeypatch.setitem(breaker.PACES, "kraken", breaker.Pace(1_000, 1_000))
+    monkeypatch.setattr(simulated, "CallPacer", lambda: limits.CallPacer(rate=1_000, burst=1_000))
 
 
 @pytest.fixture
@@ -87,14 +96,22 @@ async def compositions(url):
 
 
 @pytest.mark.end_to_end
-async def test_a_replay_of_a_recording_runs_all_streams_on_the_recorded_values(address, tmp_path, monkeypatch):
+async def test_a_replay_of_a_recording_runs_all_streams_on_the_recorded_values(
+    unhurried,  # before the exchange is there
+    address,
+    tmp_path,
+    monkeypatch,
+):
     # At the weekend nobody asks for trades of forex.
     monkeypatch.setattr(sessions, "is_open", lambda kind, at: True)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(record(settings(address), tmp_path, seconds=30, stop=stop, periods=PERIODS))
-        # Kraken is asked at most once a second, so its candles may come last.
-        while not (len(pairs_in(tmp_path, "Trades")) == 7 and len(klines_in(tmp_path)) == 2 * 20):
+        while not (
+            paths_in(tmp_path, "kraken") >= KRAKEN
+            and len(pairs_in(tmp_path, "Trades")) == 7
+            and len(klines_in(tmp_path)) == 2 * 20
+        ):
             await asyncio.sleep(0.2)
         stop.set()
     recorder = recording.result()
