@@ -158,6 +158,12 @@ async def test_minutes_that_no_horizon_reaches_are_dropped(provider, exchange, c
     assert [one.at for one in flow.traded["EURUSD"]] == [NOON + MINUTE_MS]
 
 
+async def test_trades_from_before_the_time_that_was_asked_for_are_not_counted(provider, exchange):
+    rows = [trade(NOON - LONGEST_MS - 1), trade(NOON - LONGEST_MS, number=2)]
+    exchange.instead["Trades"] = {"ZEURZUSD": rows, "last": str(NOON * NS)}
+    assert [one.at for one in (await provider.fetch([EURO], within=1)).traded["EURUSD"]] == [NOON - LONGEST_MS]
+
+
 async def test_who_was_not_asked_for_long_begins_anew(provider, exchange, clock):
     exchange.trades["EURUSD"] = [trade(NOON)]
     await provider.fetch([EURO], within=1)

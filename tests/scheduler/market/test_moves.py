@@ -87,9 +87,10 @@ def test_a_state_without_counts_has_none():
 
 
 def test_what_happened_between_is_the_difference():
-    before = Moved(NOON, {"XAG": Moves(7, 9), "XPT": Moves(4, 4), "XPD": Moves(9, 9)})
+    before = Moved(NOON, {"XAG": Moves(7, 9), "XPT": Moves(4, 4), "XPD": Moves(9, 9), "EURUSD": Moves()})
     after = Moved(NOON + 30_000, {"XAG": Moves(15, 15), "XPT": Moves(4, 4), "XPD": Moves(1, 1), "XAU": Moves(3, 3)})
-    # Nothing was counted of platinum, palladium began anew, and gold is new.
+    after = replace(after, moves={**after.moves, "EURUSD": Moves(9, 1)})
+    # Nothing was counted of platinum, palladium began anew, gold is new, and of the euro it cannot be.
     assert between(before, after) == {"XAG": Moves(8, 6)}
 
 
