@@ -39,7 +39,8 @@ _LONGEST_TIMEOUT_MS = 29_000
 _PARTS = ("Authorizer", "Integration", "Model", "Route", "RouteResponse", "Stage")
 #: The route keys that begin with a dollar; no other may.
 _OWN_KEYS = ("$connect", "$disconnect", "$default")
-_STAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+#: What a stage may be called; ``$default`` is what SST calls its own.
+_STAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}|\$default")
 
 
 def read_apis(declarations: Declarations, functions: DeclaredFunctions) -> tuple[WebSocketApi, ...]:
@@ -342,6 +343,11 @@ class _ApiReader:
                 ("Resources", logical_id, "Properties", "AuthorizationType"),
             )
         part = self._authorizer_of(logical_id, key)
+        if (named := declarations.text(part, "AuthorizerType")) not in {None, "REQUEST"}:
+            raise ResourceFault(
+                f"the authorizer {part} is of type {named}; WebSocket APIs have REQUEST",
+                ("Resources", part, "Properties", "AuthorizerType"),
+            )
         uri = declarations.text(part, "AuthorizerUri")
         if uri is None:
             raise ResourceFault(f"the authorizer {part} has no AuthorizerUri", ("Resources", part))

@@ -241,6 +241,12 @@ def test_an_identity_source_of_another_kind_of_api_is_named(read):
 """
     with pytest.raises(ResourceFault, match="no identity source"):
         read(API + NOTE + MOCK + text)
+    with pytest.raises(ResourceFault, match="the authorizer Door is of type JWT; WebSocket APIs have REQUEST"):
+        read(API + NOTE + MOCK + text.replace("AuthorizerType: REQUEST", "AuthorizerType: JWT"))
+
+
+def test_a_stage_may_have_the_name_that_http_apis_have(read):
+    assert read(API.replace("StageName: live", "StageName: $default") + NOTE + MOCK).apis[0].stage.name == "$default"
 
 
 def test_an_api_without_a_selection_expression_is_refused(read):
