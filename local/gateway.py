@@ -159,7 +159,8 @@ class Gateway:
         connection = self._connections.pop(connection_id)
         upgrade = connection.upgrade if connection is not None else None
         request_id = upgrade.request_id if upgrade is not None else ""
-        return [Refuse(connection_id, refusal.status, answers.body(refusal.message), refusal.error, request_id)]
+        said = answers.body(refusal.message, refusal.member)
+        return [Refuse(connection_id, refusal.status, said, refusal.error, request_id)]
 
     def _decide(self, connection_id: str, status: int, subprotocol: str | None, now: float) -> list[Effect]:
         """Accept or refuse by the status that a ``$connect`` integration answered with."""

@@ -58,6 +58,8 @@ class Access:
         other_regions: Collection[str] = (),
     ) -> None:
         self._account = account_id
+        #: As the gateway writes it, most of it hidden.
+        self._starred = f"{'*' * 8}{account_id[-4:]}"
         self._signed = signed
         self._partition = partition_of(region)
         self._region = region
@@ -114,9 +116,9 @@ class Access:
         scope = {"method": "GET", "raw_path": path, "query_string": query, "headers": headers}
         try:
             key = self.identify("execute-api", scope, b"")
-            self._check(key, "execute-api:Invoke", arn)
+            self._check(key, "execute-api:Invoke", arn, route=arn.rpartition(":")[2])
         except (SignatureFault, PermissionDenied) as fault:
-            return Refusal(403, str(fault), fault.kind)
+            return Refusal(403, str(fault), fault.kind, _member(fault))
         return {
             "accountId": self._account,
             "caller": key.access_key_id,
@@ -139,7 +141,7 @@ class Access:
         if key.access_key_id in self._permissions:
             place = f"{api_id}/{stage}/{scope['method']}/@connections"
             resource = self._arn("execute-api", f"{place}/{connection_id}")
-            self._check(key, "execute-api:ManageConnections", resource, route=place)
+            self._check(key, "execute-api:ManageConnections", resource, route=f"{place}/{{connectionId}}")
 
     def check_tables(self, target: str, scope: Mapping[str, Any], body: bytes) -> None:
         """
@@ -196,7 +198,7 @@ class Access:
         self._check(self.identify("lambda", scope, body), "lambda:InvokeFunction", arn)
 
     def _check(self, key: KeyPair, action: str, resource: str | None, *, route: str = "") -> None:
-        """Return if a key may; ``route`` is what API Gateway names in its refusals, not the resource."""
+        """Return if a key may; ``route`` is what API Gateway names in its refusals, not the connection."""
         permissions = self._permissions.get(key.access_key_id)
         if permissions is None:
             return
@@ -205,10 +207,7 @@ class Access:
         except PermissionDenied as fault:
             denied = fault
             if route:
-                # AWS names the route and not the connection, and hides most of the account.
-                account = f"{'*' * 8}{self._account[-4:]}"
-                arn = self._arn("execute-api", f"{route}/{{connectionId}}", account=account)
-                denied = RouteDenied(key.user, action, arn)
+                denied = RouteDenied(key.user, action, self._arn("execute-api", route, account=self._starred))
             # Once for each thing that is missing, not for each request.
             what = (key.access_key_id, action, denied.resource)
             if what not in self._told:
@@ -264,18 +263,20 @@ class RouteDenied(PermissionDenied):
 
 def refusal(fault: Exception) -> Answer:
     """Return what API Gateway and Lambda answer to a fault."""
-    # Denials come from behind the front that looks at signatures; it spells the member in lower case.
-    member = "Message" if isinstance(fault, PermissionDenied) else "message"
-    return Answer(403, msgspec.json.encode({member: str(fault)}), _kind(fault))
+    return Answer(403, msgspec.json.encode({_member(fault): str(fault)}), _kind(fault))
 
 
 def table_refusal(fault: Exception) -> bytes:
     """Return the body of what DynamoDB answers to a fault, with status 400."""
-    member = "Message" if isinstance(fault, PermissionDenied) else "message"
     sentence = str(fault)
     if _kind(fault) == "MissingAuthenticationTokenException":
         sentence = "Request is missing Authentication Token"
-    return msgspec.json.encode({"__type": f"com.amazon.coral.service#{_kind(fault)}", member: sentence})
+    return msgspec.json.encode({"__type": f"com.amazon.coral.service#{_kind(fault)}", _member(fault): sentence})
+
+
+def _member(fault: Exception) -> str:
+    # Denials come from behind the front that looks at signatures; it spells the member in lower case.
+    return "Message" if isinstance(fault, PermissionDenied) else "message"
 
 
 def _kind(fault: Exception) -> str:

@@ -21,10 +21,10 @@ _SERVER_FAULT: Final = 500
 _SPACED: Final = frozenset({SERVER_ERROR, TIMED_OUT})
 
 
-def body(message: str) -> bytes:
+def body(message: str, member: str = "message") -> bytes:
     """Return the JSON body that says ``message``, in the gateway's own spacing."""
     blank = b" " if message in _SPACED else b""
-    return b'{"message":%b%b}' % (blank, msgspec.json.encode(message))
+    return b'{"%b":%b%b}' % (member.encode(), blank, msgspec.json.encode(message))
 
 
 POSTED: Final = Answer(200)

@@ -27,11 +27,16 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why nobody is let in: an HTTP status, what the body says, and the value of ``x-amzn-ErrorType`` if it has one."""
+    """
+    Why nobody is let in: an HTTP status, what the body says, and the value of ``x-amzn-ErrorType`` if it has one.
+
+    ``member`` is the name under which the body says it.
+    """
 
     status: int
     message: str
     error: str | None = None
+    member: str = "message"
 
 
 @dataclass(frozen=True, slots=True)

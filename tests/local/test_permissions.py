@@ -10,9 +10,12 @@ import pytest
 from local.access.callers import Access, refusal, table_refusal
 from local.access.managed_policies import find_policy
 from local.access.permissions import PermissionDenied, Permissions
+from local.rules.answers import body
+from local.rules.effects import Refusal
 from local.stack import Function, Role
 from local.tables.actions import needed
 from local.template.reader import read_template
+from tests.local.gateways import handshake
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/things"
 CONTEXT = {
@@ -363,6 +366,19 @@ def test_a_denial_by_the_gateway_hides_the_account_and_the_connection(tmp_path):
         "execute-api:ManageConnections on resource: "
         "arn:aws:execute-api:us-east-1:********9012:abc/prod/POST/@connections/{connectionId}"
     }
+
+
+def test_a_denial_of_a_handshake_is_said_alike(tmp_path):
+    one = access(tmp_path)
+    shaken = handshake(*((name.decode(), value.decode()) for name, value in request_of(one)["headers"]))
+    refused = one.verify_upgrade(shaken, "arn:aws:execute-api:us-east-1:123456789012:abc/prod/$connect")
+    assert isinstance(refused, Refusal)
+    assert (refused.status, refused.error) == (403, "AccessDeniedException")
+    assert body(refused.message, refused.member) == (
+        b'{"Message":"User: arn:aws:sts::123456789012:assumed-role/r/f is not authorized to perform: '
+        b"execute-api:Invoke on resource: "
+        b'arn:aws:execute-api:us-east-1:********9012:abc/prod/$connect"}'
+    )
 
 
 def test_a_denial_by_dynamodb_is_in_its_own_shape(tmp_path):
