@@ -76,6 +76,8 @@ class HttpProtocol(DirectProtocol):
         found = sys.exception()
         if isinstance(found, httptools.HttpParserUpgrade) and (behind := self._arrived[found.args[0] :]):
             protocol.data_received(behind)
+        # Both point to each other; without a knot nobody has to look for what is left of this connection.
+        self.parser = None  # type: ignore[assignment] # as the base class does at the end
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 # the base class's
         """Refuse what is no HTTP."""

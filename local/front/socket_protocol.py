@@ -241,6 +241,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.transport.set_write_buffer_limits(high=self.backlog)
         self.conn.state = OPEN
         self.transport.write("\r\n".join([*lines, "", ""]).encode())
+        # A third of all that a connection consists of, and nobody asks for it any more.
+        del self.request, self.response
         if self._early:
             early, self._early = bytes(self._early), bytearray()
             self.transport.resume_reading()
