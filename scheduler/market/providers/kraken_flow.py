@@ -129,9 +129,10 @@ class KrakenFlow(KrakenHost):
         super().__init__(url, now=now, transport=transport, breaker=breaker)
         self._sleep = sleep
         self._windows: dict[str, _Window] = {}
+        self._asked_at: dict[str, int] = {}
 
     async def fetch(self, instruments: Sequence[Instrument], *, within: float) -> Flow:
-        """Ask for the book of all pairs in one call, and then for the trades of each, the longest unheard first."""
+        """Ask for the book of all pairs in one call, and then for the trades of each, the longest unasked first."""
         asked_at = self._now()
         symbols = {one.sources[self.name]: one.symbol for one in instruments}
         collected = _Collected(symbols, until=asked_at + PATIENCE_MS)
@@ -161,7 +162,7 @@ class KrakenFlow(KrakenHost):
         self._trust(names.values())
         if names:
             await self._ask_for_book(names, collected)
-        for altname in sorted(names.values(), key=lambda one: self._windows.get(one, _Window(0)).since):
+        for altname in sorted(names.values(), key=lambda one: self._asked_at.get(one, 0)):
             await self._ask_for_trades(altname, collected)
 
     async def _ask_for_book(self, names: Mapping[str, str], collected: _Collected) -> None:
@@ -189,6 +190,7 @@ class KrakenFlow(KrakenHost):
             for _ in range(MOST_PAGES):
                 question = {"pair": altname, "since": str(window.since)}
                 result, response = await self._ask_in_turn("Trades", question, collected)
+                self._asked_at[altname] = self._now()
                 rows, since = self._read(result, altname)
                 window = _grown(window, rows, since, oldest=oldest)
                 self._windows[altname] = window

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from urllib.parse import parse_qsl
 
 import httpx
@@ -255,6 +256,19 @@ async def test_who_had_no_turn_is_the_first_at_the_next_tick(exchange, clock):
     left = len(names) - len(first.traded)
     assert list(second.traded)[:left] == names[-left:]
     assert len(second.traded) == len(first.traded)
+
+
+async def test_pairs_that_are_traded_often_wait_no_longer_than_those_that_never_are(provider, exchange, clock):
+    names = [f"{letter}USD" for letter in "ABCDEFGHIJKLMNOPQRST"]
+    exchange.listed, exchange.trades = names, dict.fromkeys(names, ())
+    listed = [replace(EURO, symbol=name, sources={"kraken": name}) for name in names]
+    heard = []
+    for tick in range(10):
+        clock.at = max(clock.at, NOON + 30_000 * tick)
+        exchange.trades["TUSD"] = [trade(NOON + 30_000 * number) for number in range(tick)]
+        heard.append("TUSD" in (await provider.fetch(listed, within=1)).traded)
+    # Twelve of twenty at a tick: each at least at every second.
+    assert all(one or other for one, other in pairwise(heard))
 
 
 @pytest.mark.parametrize(("status", "fault"), [(429, RateLimited), (418, RateLimited), (451, Refused), (403, Refused)])
