@@ -21,6 +21,8 @@ CONTRACT = {
     "test_candles",
     "test_certificates",
     "test_claims",
+    "test_clock",
+    "test_cold_start",
     "test_connect",
     "test_connections",
     "test_dynamodb",

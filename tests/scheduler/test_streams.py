@@ -52,6 +52,7 @@ print("websockets" in sys.modules)
 """
 
 
+@pytest.mark.contract
 def test_the_library_for_websockets_is_loaded_only_where_providers_push():
     looked = subprocess.run(
         [sys.executable, "-c", LOOK], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True

@@ -388,6 +388,7 @@ async def test_a_port_where_nobody_listens_is_a_fault():
         assert [type(fault) for fault in (await provider.fetch([BITCOIN], within=1)).faults] == [Unreachable]
 
 
+@pytest.mark.contract
 async def test_an_answer_that_drips_is_cut_off_and_what_else_came_is_kept():
     names = [f"{letter}{digit}USDT" for letter in "ABC" for digit in range(10)]
 
