@@ -45,8 +45,15 @@ def with_table(text: str, name: str, table: str) -> str:
 
 
 def benchmarks(*, full: bool, chosen: list[str]) -> dict[str, Path]:
-    """Find what is to be run, by name; a name that is chosen is run whichever kind it is."""
+    """
+    Find what is to be run, by name; a name that is chosen is run whichever kind it is.
+
+    Raises:
+        ValueError: There is no benchmark of a name that is chosen.
+    """
     found = {path.stem.partition("_")[2]: path for path in sorted(FOLDER.glob("*_*.py"))}
+    if unknown := sorted(set(chosen) - set(found)):
+        raise ValueError(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(found)}")
     if chosen:
         return {name: found[name] for name in chosen}
     kinds = ("bench_", "full_") if full else ("bench_",)
@@ -60,10 +67,14 @@ def main() -> int:
     parser.add_argument("--readme", action="store_true", help="write the tables of the README anew")
     parser.add_argument("name", nargs="*", help="run only these")
     asked = parser.parse_args()
+    try:
+        wanted = benchmarks(full=asked.full, chosen=asked.name)
+    except ValueError as fault:
+        parser.error(str(fault))
     began = time.monotonic()
     measured: list[dict[str, Any]] = []
     failed = []
-    for name, path in benchmarks(full=asked.full, chosen=asked.name).items():
+    for name, path in wanted.items():
         print(f"\n{name}", flush=True)  # noqa: T201 # what this program is for
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
