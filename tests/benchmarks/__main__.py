@@ -51,7 +51,7 @@ def benchmarks(*, full: bool, chosen: list[str]) -> dict[str, Path]:
     Raises:
         ValueError: There is no benchmark of a name that is chosen.
     """
-    found = {path.stem.partition("_")[2]: path for path in sorted(FOLDER.glob("*_*.py"))}
+    found = {path.stem.partition("_")[2]: path for path in sorted(FOLDER.glob("[bf]*_*.py"))}
     if unknown := sorted(set(chosen) - set(found)):
         raise ValueError(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(found)}")
     if chosen:
