@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from local.access.callers import AccessFault, refusal
@@ -14,7 +14,7 @@ from local.rules.effects import Answer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from litestar.types import HTTPRequestEvent, Receive, Send
+    from litestar.types import Send
 
     from local.access.callers import Access
     from local.sockets import Sockets
@@ -45,16 +45,6 @@ def manage(sockets: Sockets, access: Access, connection_id: str, scope: Mapping[
 def connection_id_of(rest: bytes) -> str:
     """Return the connection id of what stands behind ``/@connections/``, which may be percent-encoded."""
     return unquote(rest.decode("latin-1"))
-
-
-async def read_body(receive: Receive) -> bytes:
-    """Return the whole body of a request."""
-    parts: list[bytes] = []
-    while True:
-        message = cast("HTTPRequestEvent", await receive())
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def respond(send: Send, answer: Answer) -> None:

@@ -54,6 +54,7 @@ class Sockets:
         protocol = cast("SocketProtocol", (scope["extensions"] or {})["tickwire.socket"]["protocol"])
         connection_id, effects = self.gateway.opened(_handshake(scope), now())
         protocol.heard = partial(self._heard, connection_id)
+        protocol.binary_begun = partial(self._heard, connection_id, b"")
         if self.gateway.choices.ping_resets_idle:
             protocol.pinged = lambda: self.gateway.pinged(connection_id, now())
         outcome: asyncio.Future[Accept | Refuse] = asyncio.get_running_loop().create_future()

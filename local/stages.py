@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from litestar.enums import ScopeType
 
-from local.front.direct import Leading, Reply, Responder, send_reply
-from local.management import FORBIDDEN, PREFIX, connection_id_of, manage, read_body, reply_of, respond
+from local.front.bodies import respond_with
+from local.front.direct import Leading, Reply, Responder
+from local.management import FORBIDDEN, PREFIX, connection_id_of, manage, reply_of, respond
+from local.rules.answers import TOO_LARGE
 from local.rules.effects import Answer
 from local.sockets import refuse
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 UPGRADE_REQUIRED = Answer(426, b'{"message":"Upgrade Required"}')
 _FOUND: Final = 200
+#: By how many bytes a post may be over the limit and is still looked at as any other: who sends it, and to whom. Longer
+#: ones are not kept, whoever sends them.
+_OVER: Final = 65_536
 _log = logging.getLogger("tickwire.stages")
 
 
@@ -43,6 +48,7 @@ class StageApp:
         self._access = access
         self._prefix = prefix
         self._below = f"{prefix}{PREFIX}".encode()
+        self._most = max(one.gateway.limits.message for one in apis) + _OVER
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request as ASGI has it."""
@@ -54,9 +60,7 @@ class StageApp:
             else:
                 await refuse_upgrade(receive, send)
         elif (decoded := rest.replace("%40", "@")).startswith(PREFIX):
-            await send_reply(
-                send, self._manage(decoded[len(PREFIX) :].encode("latin-1"), scope, await read_body(receive))
-            )
+            await respond_with(self._responder(decoded[len(PREFIX) :].encode("latin-1")), scope, receive, send)
         elif rest in {"", "/"}:
             await respond(send, UPGRADE_REQUIRED)
         elif not self._prefix:
@@ -69,7 +73,10 @@ class StageApp:
     def direct(self, scope: Mapping[str, Any]) -> Responder | None:
         """Answer calls of the management API that spell its path as everybody does."""
         path: bytes = scope["raw_path"]
-        return partial(self._manage, path[len(self._below) :]) if path.startswith(self._below) else None
+        return self._responder(path[len(self._below) :]) if path.startswith(self._below) else None
+
+    def _responder(self, rest: bytes) -> Responder:
+        return Responder(partial(self._manage, rest), self._most, _too_long)
 
     def _manage(self, rest: bytes, scope: Mapping[str, Any], body: bytes) -> Reply:
         """Serve a call of the management API; ``rest`` is what follows ``/@connections/``."""
@@ -120,9 +127,19 @@ def without_stage(apis: Sequence[Sockets], access: Access) -> ASGIApp:
                     "and https://{api}.execute-api.{region}.amazonaws.com wants /%s before it",
                     sockets.gateway.api.stage.name,
                 )
-            await respond(send, manage(sockets, access, connection_id, scope, await read_body(receive)))
+
+            def answer(scope: Mapping[str, Any], body: bytes) -> Reply:
+                return reply_of(manage(sockets, access, connection_id, scope, body))
+
+            await respond_with(
+                Responder(answer, sockets.gateway.limits.message + _OVER, _too_long), scope, receive, send
+            )
 
     return serve
+
+
+def _too_long(_scope: Mapping[str, Any]) -> Reply:
+    return reply_of(TOO_LARGE)
 
 
 def owner(apis: Sequence[Sockets], connection_id: str) -> Sockets | None:

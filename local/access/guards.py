@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote
 
 from local.access.callers import AccessFault, refusal, table_refusal
+from local.front.bodies import BodyTooLong, read_body, send_last
 from local.front.direct import Reply, Responder, send_reply
-from local.functions.invoke_api import PREFIX
-from local.management import read_body, respond
+from local.functions.invocations import EVENT_LIMIT
+from local.functions.invoke_api import PREFIX, too_large
+from local.management import reply_of, respond
+from local.rules.effects import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
 #: How the names of DynamoDB's operations begin, and those of its streams.
 DYNAMODB: Final = "DynamoDB"
 _REFUSED_BY_TABLES: Final = {"content-type": "application/x-amz-json-1.0"}
+#: The longest request of DynamoDB's.
+_MOST_TO_TABLES: Final = 16_777_216
+_TOO_LONG_FOR_TABLES: Final = (
+    413,
+    _REFUSED_BY_TABLES,
+    b'{"__type":"com.amazon.coral.service#RequestEntityTooLarge","message":"Request size exceeds 16 MB"}',
+)
 
 
 def guard_invoke(app: ASGIApp, access: Access, arn_of: Callable[[str], str]) -> ASGIApp:
@@ -32,7 +42,12 @@ def guard_invoke(app: ASGIApp, access: Access, arn_of: Callable[[str], str]) -> 
     """
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        body = await read_body(receive)
+        try:
+            body = await read_body(receive, EVENT_LIMIT)
+        except BodyTooLong as fault:
+            status, error, said = too_large(scope, fault.size)
+            await send_last(send, reply_of(Answer(status, said, error)))
+            return
         try:
             access.check_invoke(_resource(scope, arn_of), scope, body)
         except AccessFault as fault:
@@ -58,7 +73,11 @@ class GuardedTables:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a call as ASGI has it: whatever has an ``X-Amz-Target``."""
         target = target_of(scope) or ""
-        body = await read_body(receive)
+        try:
+            body = await read_body(receive, _MOST_TO_TABLES)
+        except BodyTooLong:
+            await send_last(send, _reply(_TOO_LONG_FOR_TABLES))
+            return
         reply = self._at_once(target, scope, body)
         if reply is None:
             reply = _reply(await self._tables.serve(target, body))
@@ -67,7 +86,9 @@ class GuardedTables:
     def direct(self, scope: Mapping[str, Any]) -> Responder | None:
         """Answer calls for which nothing has to be loaded."""
         target = target_of(scope)
-        return partial(self._at_once, target) if target is not None and target.startswith(DYNAMODB) else None
+        if target is None or not target.startswith(DYNAMODB):
+            return None
+        return Responder(partial(self._at_once, target), _MOST_TO_TABLES, _too_long)
 
     def _at_once(self, target: str, scope: Mapping[str, Any], body: bytes) -> Reply | None:
         try:
@@ -84,6 +105,10 @@ def target_of(scope: Mapping[str, Any]) -> str | None:
         if name == b"x-amz-target":
             return str(value, "latin-1")
     return None
+
+
+def _too_long(_scope: Mapping[str, Any]) -> Reply:
+    return _reply(_TOO_LONG_FOR_TABLES)
 
 
 def _reply(answered: tuple[int, dict[str, str], bytes]) -> Reply:

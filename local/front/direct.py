@@ -6,14 +6,18 @@ that the gateway does for a post. Here a request is collected, one function is c
 in one write. Only plain requests are answered so: HTTP/1.1 with no upgrade and nothing expected (``Expect``), to a
 client that takes its answers, with none before it that uvicorn still serves. All others, and those that the function
 leaves alone, go to the ASGI application as ever, which answers with the same functions.
+
+An upgrade to anything but a WebSocket is ignored, as a server may (RFC 9110, 7.8): the request is served as it is.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 if TYPE_CHECKING:
@@ -32,12 +36,24 @@ class Reply(NamedTuple):
     body: bytes
 
 
-#: Answers a request, given its scope and all of its body; None leaves it to the application.
-Responder = Callable[[Mapping[str, Any], bytes], Reply | None]
+class Responder(NamedTuple):
+    """Answers a request directly."""
+
+    #: Gives the answer for a request's scope and all of its body; None leaves it to the application.
+    answer: Callable[[Mapping[str, Any], bytes], Reply | None]
+    #: How many bytes a body may have.
+    most: int
+    #: Gives the answer to a longer one, of which nothing is kept.
+    too_long: Callable[[Mapping[str, Any]], Reply]
+
+
 #: Tells who answers a request directly, if anybody does. The scope is an ASGI scope's ``type``, ``method``,
 #: ``raw_path``, ``query_string`` and ``headers``, no more.
 Find = Callable[[Mapping[str, Any]], Responder | None]
 
+#: Seconds in which a client may go on sending what is too long and is not kept: most read no answer before they have
+#: sent it all.
+LEFT_FOR_TOO_LONG: Final = 2.0
 #: What uvicorn says when an application fails.
 _FAILED: Final = Reply(
     500,
@@ -87,7 +103,18 @@ class DirectProtocol(HttpToolsProtocol):
         #: The request that is being collected: its scope, the parts of its body, whether another may follow.
         self._scope: dict[str, Any] = {}
         self._parts: list[bytes] = []
+        self._size = 0
         self._keep_alive = True
+        #: Runs while the rest of a body arrives that is too long.
+        self._refusal_timer: asyncio.TimerHandle | None = None
+        #: Whether a request has begun whose head is not whole.
+        self._is_heading = False
+        #: Whether the request that is being read becomes a WebSocket.
+        self._is_socket = False
+        #: The fields of a request whose upgrade is ignored, until it is read once more without it.
+        self._ignored: list[tuple[bytes, bytes]] = []
+        #: What is to be read next: a request without its upgrade, and what came behind it.
+        self._once_more = b""
         #: Whether an answer has said that it is the last one: what a client has sent behind its request is not read.
         self._is_over = False
         #: One timer for a connection, not one for each answer: it looks when the last one was, if nothing came since.
@@ -98,18 +125,27 @@ class DirectProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+        for timer in (self._idle_timer, self._refusal_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what arrives."""
-        self._arrived = data
-        self._idle_since = None
-        super().data_received(data)
+        while data:
+            self._arrived = data
+            super().data_received(data)
+            data, self._once_more = self._once_more, b""
+        if self._is_heading:
+            self.wait_for_head()
+
+    def wait_for_head(self) -> None:
+        """Be told that something has arrived, and that a head is not whole with it."""
 
     def on_message_begin(self) -> None:
         """Begin a request; what uvicorn wants of it is made when it is uvicorn that serves it."""
+        self._idle_since = None
+        self._is_heading = True
         self.url = b""
         self._sent = []
 
@@ -119,13 +155,22 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Find out who serves a request."""
+        self._is_heading = False
         if self._is_over:
             return
+        if self._ignored:
+            self._sent, self._ignored = self._ignored, []
         headers = [(name.lower(), value) for name, value in self._sent]
-        if self.find is not None and (scope := self._plain_scope(headers)) is not None:
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._is_socket = self.ws_protocol_class is not None and _names_sockets(headers)
+            if not self._is_socket:
+                self._ignored = self._sent
+                return
+        elif self.find is not None and (scope := self._plain_scope(headers)) is not None:
             self._responder = self.find(scope)
             if self._responder is not None:
                 self._scope = scope
+                self._size = 0
                 self._keep_alive = self.parser.should_keep_alive()
                 return
         self._begin(headers)
@@ -135,17 +180,17 @@ class DirectProtocol(HttpToolsProtocol):
         parser, url = self.parser, self.url
         if self.cycle is not None and not self.cycle.response_complete:
             return None
-        if self.flow.write_paused or parser.should_upgrade() or parser.get_http_version() != "1.1":
+        if self.flow.write_paused or parser.get_http_version() != "1.1":
             return None
         # Whole URLs and fragments are for a parser of URLs, which uvicorn has; all others are of ASCII by now.
         if url[:1] != b"/" or b"#" in url:
             return None
         method = parser.get_method()
-        if method == b"HEAD":
+        if method in {b"HEAD", b"CONNECT"}:
             return None
-        for name, _ in headers:
-            if name == b"expect":
-                return None
+        names = [name for name, _ in headers]
+        if b"expect" in names or names.count(b"host") != 1:
+            return None
         path, _, query = url.partition(b"?")
         return {
             "type": "http",
@@ -156,8 +201,14 @@ class DirectProtocol(HttpToolsProtocol):
         }
 
     def _begin(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Give a request to uvicorn, as if it had seen its head from the beginning."""
-        self._idle_since = None
+        """
+        Give a request to uvicorn, as if it had seen its head from the beginning.
+
+        Raises:
+            HttpParserError: It names no host, or more than one (RFC 9112, 3.2).
+        """
+        if self.parser.get_http_version() == "1.1" and [name for name, _ in headers].count(b"host") != 1:
+            raise httptools.HttpParserError("not one Host")
         url = self.url
         super().on_message_begin()
         self.url = url
@@ -171,12 +222,26 @@ class DirectProtocol(HttpToolsProtocol):
             return
         if self._responder is None:
             super().on_body(body)
-        else:
+            return
+        self._size += len(body)
+        if self._size <= self._responder.most:
             self._parts.append(body)
+        elif self._refusal_timer is None:
+            self._parts = []
+            self._keep_alive = False
+            self._refusal_timer = self.loop.call_later(LEFT_FOR_TOO_LONG, self._refuse)
+
+    def _refuse(self) -> None:
+        """Answer a request whose body is too long."""
+        if self._responder is not None and not self._is_over:
+            self._answer(self._responder.too_long(self._scope))
 
     def on_message_complete(self) -> None:
         """Answer the request that has been collected."""
-        if self._is_over:
+        if self._is_over or self._ignored:
+            return
+        if self._refusal_timer is not None:
+            self._refuse()
             return
         responder, parts = self._responder, self._parts
         if responder is None:
@@ -185,7 +250,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._responder, self._parts = None, []
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         try:
-            reply = responder(self._scope, body)
+            reply = responder.answer(self._scope, body)
         except Exception:  # noqa: BLE001 # logged, and answered as uvicorn answers a failure
             _log.exception("%s %s failed", self._scope["method"], self._scope["raw_path"].decode("ascii"))
             reply, self._keep_alive = _FAILED, False
@@ -208,13 +273,31 @@ class DirectProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if not self._keep_alive:
             self._is_over = True
-            # Nor is an upgrade that stands behind it.
-            self.headers = []
             self.transport.close()
             return
         self._idle_since = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+
+    def _should_upgrade(self) -> bool:
+        """Tell whether a request becomes a WebSocket; none does behind the last answer."""
+        return self._is_socket and not self._is_over
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """
+        Ignore an upgrade, instead of warning of it.
+
+        The parser takes what stands behind such a head for something else than HTTP, and cannot be told that it is not.
+        So a new one reads the head once more, without what has misled the first.
+        """
+        found = sys.exception()
+        if not self._ignored or not isinstance(found, httptools.HttpParserUpgrade):
+            return
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%s: %s" % field for field in self._ignored if field[0].lower() != b"upgrade"]
+        self._once_more = b"\r\n".join([*lines, b"", self._arrived[found.args[0] :]])
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def _look_whether_idle(self) -> None:
         """Hang up on a client that has asked for nothing since its last answer, or look again when that may be."""
@@ -233,3 +316,11 @@ class DirectProtocol(HttpToolsProtocol):
             super().shutdown()
         else:
             self._keep_alive = False
+
+
+def _names_sockets(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a request that asks for an upgrade asks for one to WebSockets."""
+    return any(
+        name == b"upgrade" and b"websocket" in [one.strip().lower() for one in value.split(b",")]
+        for name, value in headers
+    )

@@ -32,19 +32,30 @@ class HttpProtocol(DirectProtocol):
     #: What websockets would not read, in bytes and in headers; it would leave the client waiting.
     _LONGEST_LINE = 8_000
     _MOST_HEADERS = 120
-    #: Seconds after which a client whose first request is not whole is hung up on.
+    #: Seconds after which a client that says nothing at all, or whose request has no whole head, is hung up on.
     patience = 10.0
     long_url_status = 414
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base class's
         """Give a new client its time to ask for something."""
         super().connection_made(transport)
-        self._impatience = self.loop.call_later(self.patience, self._give_up)
+        self._impatience: asyncio.TimerHandle | None = None
+        self.wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
-        self._impatience.cancel()
+        self._stop_waiting()
         super().connection_lost(exc)
+
+    def wait_for_head(self) -> None:
+        """Give a request's head its time, from its first byte."""
+        if self._impatience is None:
+            self._impatience = self.loop.call_later(self.patience, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
 
     def _give_up(self) -> None:
         self.transport.write(refusal(408, "Request Timeout"))
@@ -52,7 +63,8 @@ class HttpProtocol(DirectProtocol):
 
     def on_headers_complete(self) -> None:
         """Take the head of a request, which has come in time."""
-        self._impatience.cancel()
+        if self._impatience is not None:
+            self._stop_waiting()
         super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:

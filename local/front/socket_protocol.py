@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
     from websockets.extensions import Extension
     from websockets.http11 import Response
-    from websockets.typing import ExtensionParameter, StatusLike
+    from websockets.typing import ExtensionParameter, StatusLike, Subprotocol
 
 #: The largest frame that the gateway sends; longer messages are split (quotas page: frames of 32 KB).
 _FRAME = 32_768
@@ -88,6 +89,14 @@ class _Frames(ServerProtocol):
             self.current_size = None
         super().recv_frame(frame)
 
+    def process_extensions(self, headers: Headers) -> tuple[str | None, list[Extension]]:
+        """Agree on extensions; a header that is empty offers none."""
+        return super().process_extensions(_offers(headers, "Sec-WebSocket-Extensions"))
+
+    def process_subprotocol(self, headers: Headers) -> Subprotocol | None:
+        """Take no sub-protocol, for the gateway's handler does; a header that is empty offers none."""
+        return super().process_subprotocol(_offers(headers, "Sec-WebSocket-Protocol"))
+
     def reject(self, status: StatusLike, text: str) -> Response:  # noqa: ARG002 # the base class's
         """Refuse a request in the gateway's words: one whose extensions or sub-protocols cannot be read."""
         response = super().reject(status, "")
@@ -101,6 +110,15 @@ class _Frames(ServerProtocol):
     def fail(self, code: int, reason: str = "") -> None:  # noqa: ARG002 # the base class's
         """Close for a fault of the client's."""
         super().fail(code, self.refusal_reason)
+
+
+def _offers(headers: Headers, name: str) -> Headers:
+    """Return those headers of a name that say something."""
+    offers = Headers()
+    for value in headers.get_all(name):
+        if value.strip():
+            offers[name] = value
+    return offers
 
 
 def text_head(size: int) -> bytes:
@@ -139,6 +157,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         #: Gets every whole message, as text or, if it is a binary one, as bytes. The gateway takes each at once, for it
         #: has no use for a client that waits; other applications (the exchange) receive them as ASGI has it.
         self.heard: Callable[[str | bytes], None] = self._keep
+        #: Called when a binary message begins of which more is to come, where nobody wants to read it to its end.
+        self.binary_begun: Callable[[], None] | None = None
         #: Called at every ping of the client's, where the gateway wants to know.
         self.pinged: Callable[[], None] | None = None
 
@@ -201,6 +221,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._is_blocked = False
         if not self.read_paused:
             self.transport.resume_reading()
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Take the first frame of a binary message."""
+        super().handle_bytes(event)
+        if self.binary_begun is not None and not event.fin and not self.close_sent:
+            self.binary_begun()
 
     def handle_ping(self) -> None:
         """Answer a ping; the pong carries what the ping did."""

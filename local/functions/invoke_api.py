@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/2015-03-31/functions/"
 _SUFFIX = "/invocations"
+_KIND = b"x-amz-invocation-type"
 _KINDS = ("Event", "DryRun", "RequestResponse")
 
 
@@ -143,11 +144,7 @@ async def _read_event(receive: Receive, kind: str) -> bytes:
         if size <= limit:
             event += part
     if size > limit:
-        raise _Refused(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "RequestTooLargeException",
-            f"{size} byte payload is too large for the {kind} invocation type (limit {limit} bytes)",
-        )
+        raise _too_large(size, kind, limit)
     if not event:
         return b"{}"
     try:
@@ -157,6 +154,22 @@ async def _read_event(receive: Receive, kind: str) -> bytes:
             HTTPStatus.BAD_REQUEST, "InvalidRequestContentException", f"Could not parse request body into json: {fault}"
         ) from fault
     return event
+
+
+def too_large(scope: Mapping[str, Any], size: int) -> tuple[int, str, bytes]:
+    """Return what is answered to an event that is larger than any may be: status, type and body."""
+    kind = next((value.decode("latin-1") for name, value in scope["headers"] if name == _KIND), "")
+    kind = kind if kind in _KINDS else "RequestResponse"
+    refusal = _too_large(size, kind, LATER_EVENT_LIMIT if kind == "Event" else EVENT_LIMIT)
+    return refusal.status.value, refusal.error_type, refusal.body
+
+
+def _too_large(size: int, kind: str, limit: int) -> _Refused:
+    return _Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "RequestTooLargeException",
+        f"{size} byte payload is too large for the {kind} invocation type (limit {limit} bytes)",
+    )
 
 
 def _client_context(header: str) -> str:

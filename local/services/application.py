@@ -11,7 +11,7 @@ import msgspec
 from local.access.callers import AccessFault
 from local.access.permissions import PermissionDenied
 from local.access.signatures import SignatureFault, signed_for
-from local.management import read_body
+from local.front.bodies import BodyTooLong, read_body
 from local.regions import partition_of
 from local.services.catalogue import SERVICES, hosts, service_of, signing
 from local.services.moto import Answered, MotoServices
@@ -33,6 +33,9 @@ _CODES_IN_XML: Final = {
 }
 #: What everybody may do (AWS STS API reference: "No permissions are required to perform this operation").
 _FREE: Final = {("sts", "GetCallerIdentity")}
+#: The longest request that is taken: of S3 its largest object, of all others what DynamoDB takes.
+_MOST: Final = 16_777_216
+_MOST_TO_S3: Final = 5_368_709_120
 _NOT_OURS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
 
 
@@ -78,7 +81,12 @@ class Services:
 
     async def serve(self, service: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of ``service``."""
-        body = await read_body(receive)
+        try:
+            body = await read_body(receive, _MOST_TO_S3 if service == "s3" else _MOST)
+        except BodyTooLong:
+            in_json = any(name.lower() == b"x-amz-target" for name, _ in scope["headers"])
+            await _send(send, _too_long(service, in_json=in_json), is_last=True)
+            return
         await _send(send, await self._answer(service, scope, body))
 
     async def _answer(self, service: str, scope: Scope, body: bytes) -> Answered:
@@ -121,15 +129,27 @@ def _refusal(service: str, fault: Exception, *, in_json: bool) -> Answered:
             content,
         )
     code = _CODES_IN_XML.get((service, kind), kind.removesuffix("Exception"))
-    error = f"<Code>{code}</Code><Message>{escape(str(fault))}</Message>"
+    return Answered(403, {"content-type": "text/xml", "x-amzn-errortype": kind}, _in_xml(service, code, str(fault)))
+
+
+def _too_long(service: str, *, in_json: bool) -> Answered:
+    kind, sentence = "RequestEntityTooLarge", "The request is larger than any that is taken."
     if service == "s3":
-        content = f"<Error>{error}</Error>".encode()
-    else:
-        content = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>".encode()
-    return Answered(403, {"content-type": "text/xml", "x-amzn-errortype": kind}, content)
+        kind, sentence = "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"
+    if in_json:
+        content = msgspec.json.encode({"__type": kind, "message": sentence})
+        return Answered(413, {"content-type": "application/x-amz-json-1.0", "x-amzn-errortype": kind}, content)
+    return Answered(400 if service == "s3" else 413, {"content-type": "text/xml"}, _in_xml(service, kind, sentence))
 
 
-async def _send(send: Send, answer: Answered) -> None:
+def _in_xml(service: str, code: str, sentence: str) -> bytes:
+    error = f"<Code>{code}</Code><Message>{escape(sentence)}</Message>"
+    if service == "s3":
+        return f"<Error>{error}</Error>".encode()
+    return f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>".encode()
+
+
+async def _send(send: Send, answer: Answered, *, is_last: bool = False) -> None:
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
         for name, value in answer.headers.items()
@@ -138,5 +158,7 @@ async def _send(send: Send, answer: Answered) -> None:
     if not any(name == b"x-amzn-requestid" for name, _ in headers):
         headers.append((b"x-amzn-requestid", str(uuid4()).encode()))
     headers.append((b"content-length", b"%d" % len(answer.body)))
+    if is_last:
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": False})

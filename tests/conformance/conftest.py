@@ -25,7 +25,7 @@ from tests.conformance import wire
 from tests.end_to_end.running import Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from botocore.client import BaseClient
 
@@ -73,12 +73,13 @@ class Target:
         path: str | None = None,
         signed: bool = True,
         credentials: Credentials | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> wire.Reply:
-        """Call the management API with a raw path (by default encoded as the SDKs do)."""
+        """Call the management API with a raw path (by default encoded as the SDKs do); ``more`` headers go unsigned."""
         parts = urlsplit(self.management)
         path = path or f"{parts.path}/@connections/{quote(connection_id, safe='')}"
         url = f"{parts.scheme}://{parts.netloc}{path}"
-        headers = {"Host": parts.netloc, "Content-Length": str(len(body))}
+        headers = {"Host": parts.netloc, "Content-Length": str(len(body)), **(more or {})}
         if signed:
             request = AWSRequest(method, url, data=body, headers={"Host": parts.netloc})
             SigV4Auth(credentials or self.credentials, "execute-api", self.region).add_auth(request)

@@ -242,7 +242,7 @@ ROWS = (
     _row("5.1.1.4", "C", "POST and DELETE have no body, GET has JSON", _CALLS),
     _row("5.1.1.5", "C", "`@` and `=` may be encoded or not", "the_path_may_be_raw_or_encoded"),
     _row("5.1.1.6", "C", "Signed for execute-api in the API's region", "a_call_signed_with_another_secret_is_refused the_sdk_posts_looks_and_closes"),
-    _row("5.1.1.7", "C", "A post's body is the message, raw", "a_post_is_one_text_frame_as_it_was_sent"),
+    _row("5.1.1.7", "C", "A post's body is the message, raw", "a_post_is_one_text_frame_as_it_was_sent an_offer_of_http_2_changes_nothing"),
     _row("5.1.1.8", "C", "It has at most 131,072 bytes", "a_post_of_128_kb_is_taken_and_one_byte_more_is_413"),
     _row("5.1.1.9", "R", "It arrives as a text frame; G: if it is no UTF-8", "a_post_is_one_text_frame_as_it_was_sent a_post_that_is_no_utf_8_arrives_as_text_all_the_same", choice="mend_text"),
     _row("5.1.1.10", "C", "GET's members, their names and the form of instants; G: their order, and `userAgent` without one", "a_look_has_its_members_in_their_order"),

@@ -72,6 +72,7 @@ async def test_a_long_post_arrives_in_frames_of_at_most_32_kb(target, management
         ((PING, b"x" * 126, {}), 1002),
         ((TEXT, b"\xff\xfe", {}), 1007),
         ((BINARY, b"x", {}), 1003),
+        ((BINARY, b"x", {"fin": False}), 1003),
     ],
 )
 async def test_a_wrong_frame_closes_with_its_code(socket, frame, code):

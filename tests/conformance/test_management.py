@@ -35,6 +35,14 @@ async def test_a_post_is_one_text_frame_as_it_was_sent(target, socket):
     assert (frame.opcode, frame.payload) == (TEXT, text)
 
 
+async def test_an_offer_of_http_2_changes_nothing(target, socket):
+    name = await connection_id(socket)
+    # As Java's HttpClient makes it where there is no TLS.
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMAAABk"}
+    assert (await target.call("POST", name, b"hello", more=offer)).status == 200
+    assert await socket.text() == "hello"
+
+
 async def test_the_sdk_posts_looks_and_closes(management, socket):
     name = await connection_id(socket)
     await asyncio.to_thread(management.post_to_connection, ConnectionId=name, Data=b"hello")

@@ -1,6 +1,7 @@
 """The management API, by the SDK that everybody uses, unmodified."""
 
 import asyncio
+import io
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -48,6 +49,31 @@ async def test_a_post_of_128_kb_arrives_and_one_byte_more_is_refused(management,
     assert len((await client.find(lambda message: message["type"] == "long", within=5))["text"]) == 131_047
     with pytest.raises(management.exceptions.PayloadTooLargeException):
         await asyncio.to_thread(management.post_to_connection, ConnectionId=connection_id, Data=text + " ")
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "size", "error"),
+    [
+        ("/live/@connections/R1kmxc2VNjMCFIA%3D", "", 131_072 + 65_537, "PayloadTooLargeException"),
+        ("/@connections/R1kmxc2VNjMCFIA%3D", "", 131_072 + 65_537, None),
+        ("/", "DynamoDB_20120810.PutItem", 16_777_217, "RequestEntityTooLarge"),
+        ("/", "AmazonSQS.SendMessage", 16_777_217, "RequestEntityTooLarge"),
+        ("/2015-03-31/functions/message/invocations", "", 6_291_457, "RequestTooLargeException"),
+    ],
+)
+async def test_a_body_longer_than_anybody_takes_is_refused_whoever_sends_it(
+    emulator, session, path, target, size, error
+):
+    headers = {"X-Amz-Target": target} if target else {}
+    if "SQS" in target:
+        headers["Authorization"] = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/sqs/aws4_request"
+    async with session.post(emulator.http + path, data=io.BytesIO(bytes(size)), headers=headers) as answer:
+        body = await answer.text()
+    if error is None:
+        assert answer.status == 403
+        return
+    assert (answer.status, answer.headers["Connection"]) == (413, "close")
+    assert error in answer.headers.get("x-amzn-ErrorType", body)
 
 
 async def test_a_look_tells_what_is_known(management, connection):

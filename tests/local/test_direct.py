@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import re
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +18,29 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from local.front.direct import DirectProtocol, Leading, Reply, send_reply
+from local.front.bodies import BodyTooLong, read_body, respond_with
+from local.front.direct import LEFT_FOR_TOO_LONG, DirectProtocol, Leading, Reply, Responder
+from local.front.http_protocol import HttpProtocol
 from local.front.server import Front
-from local.management import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from local.front.direct import Responder
-
+#: The longest body that is taken.
+MOST = 200_000
 HOST = b"Host: 127.0.0.1:8000\r\n"
 POST = b"POST /echo HTTP/1.1\r\n" + HOST + b"X-Mixed-Case: Yes\r\nContent-Length: 5\r\n\r\nhello"
 GET = b"GET /echo?a=1&b=%20 HTTP/1.1\r\n" + HOST + b"\r\n"
 UPGRADE = (
     b"GET /echo HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+H2C = (
+    b"Connection: Upgrade, HTTP2-Settings",
+    b"Upgrade: h2c",
+    b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
 )
 
 
@@ -52,16 +61,21 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            await send_reply(send, self._reply(scope, await read_body(receive)))
+            await respond_with(Responder(self._reply, MOST, self._too_long), scope, receive, send)
 
     def direct(self, scope: Mapping[str, Any]) -> Responder | None:
-        return None if scope["raw_path"] == b"/left/from/the/beginning" else self._answer
+        return (
+            None if scope["raw_path"] == b"/left/from/the/beginning" else Responder(self._answer, MOST, self._too_long)
+        )
 
     def _answer(self, scope: Mapping[str, Any], body: bytes) -> Reply | None:
         if scope["raw_path"].startswith(b"/left"):
             return None
         self.direct_answers += 1
         return self._reply(scope, body)
+
+    def _too_long(self, scope: Mapping[str, Any]) -> Reply:
+        return Reply(413, [(b"content-length", b"2")], b"no")
 
     def _reply(self, scope: Mapping[str, Any], body: bytes) -> Reply:
         if scope["raw_path"] == b"/fails":
@@ -141,7 +155,6 @@ STREAMS: dict[str, tuple[bytes, int]] = {
         post("/echo", b"Transfer-Encoding: chunked", body=b"1\r\na\r\n0\r\nX-Amz-Date: 1\r\n\r\n") + GET,
         2,
     ),
-    "a long body": (post(body=bytes(200_000)), 1),
     "expected": (post("/echo", b"Expect: 100-continue", body=b"now"), 0),
     "head": (b"HEAD /echo HTTP/1.1\r\n" + HOST + b"\r\n", 0),
     "options": (b"OPTIONS /echo HTTP/1.1\r\n" + HOST + b"\r\n", 1),
@@ -164,7 +177,28 @@ STREAMS: dict[str, tuple[bytes, int]] = {
     "a blank before the colon": (post("/echo", b"X-A : 1"), 0),
     "a folded line": (post("/echo", b"X-A: 1", b" X-B: 2"), 0),
     "no HTTP": (b"hello\r\n\r\n", 0),
-    "another upgrade": (b"GET /echo HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 0),
+    "another upgrade": (b"GET /echo HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 1),
+    "another upgrade, a body and more behind": (post("/echo", *H2C, body=b"hello") + POST + GET, 3),
+    "another upgrade, in chunks": (
+        post("/echo", *H2C, b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n") + POST,
+        2,
+    ),
+    "another upgrade, left": (post("/left", *H2C, body=b"x") + post("/left/from/the/beginning", *H2C, body=b"y"), 0),
+    "other upgrades": (post("/echo", *H2C, body=b"a") * 3, 3),
+    "another upgrade, the last": (post("/echo", *H2C[1:], b"Connection: Upgrade, close", body=b"a") + POST, 1),
+    "another upgrade, HTTP/1.0": (post("/echo", *H2C, version=b"1.0", body=b"a"), 0),
+    "another upgrade behind the last": (post("/echo", b"Connection: close") + post("/echo", *H2C), 1),
+    "connect": (POST + b"CONNECT /echo HTTP/1.1\r\n" + HOST + b"\r\n", 1),
+    "as long as may be": (post(body=bytes(MOST)), 1),
+    "too long": (post(body=bytes(MOST + 1)) + POST, 0),
+    "too long, in chunks": (
+        post("/echo", b"Transfer-Encoding: chunked", body=b"30000\r\n%s\r\n" % bytes(0x30000) * 3 + b"0\r\n\r\n") + GET,
+        0,
+    ),
+    "too long, left": (post("/left/from/the/beginning", body=bytes(MOST + 1)) + POST, 0),
+    "no host": (b"POST /echo HTTP/1.1\r\nContent-Length: 0\r\n\r\n" + GET, 0),
+    "two hosts": (b"GET /left HTTP/1.1\r\n" + HOST + HOST + b"\r\n" + GET, 0),
+    "no host, HTTP/1.0": (b"GET /echo HTTP/1.0\r\n\r\n", 0),
     "a failure": (post("/fails") + POST, 1),
 }
 
@@ -220,11 +254,13 @@ class Clock:
             timer[1]()
 
 
-def connect(application: Application) -> tuple[Transport, DirectProtocol, Clock]:
+def connect(
+    application: Application, kind: type[DirectProtocol] = DirectProtocol
+) -> tuple[Transport, DirectProtocol, Clock]:
     """Return a new connection, with a clock of the test's own."""
     clock: Any = Clock(asyncio.get_running_loop())
     config = uvicorn.Config(application, ws="none", access_log=False, log_config=None, timeout_keep_alive=75)
-    protocol = DirectProtocol(config, ServerState(), {}, _loop=clock)
+    protocol = kind(config, ServerState(), {}, _loop=clock)
     protocol.find = application.direct
     transport: Any = Transport()
     protocol.connection_made(transport)
@@ -296,6 +332,96 @@ async def test_fields_behind_a_body_are_no_headers():
             await asyncio.sleep(0)
         assert b"transfer-encoding" in transport.written
         assert b"x-amz-date" not in transport.written
+
+
+@pytest.mark.parametrize("path", ["/echo", "/left", "/left/from/the/beginning"])
+async def test_a_request_that_would_become_another_protocol_is_served_as_it_is(path):
+    transport, protocol, _ = connect(Application())
+    protocol.data_received(post(path, *H2C, body=b"hello"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    head, _, said = transport.written.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    method, asked, _, headers, length, body = json.loads(said)
+    assert (method, asked, length, body) == ("POST", path, 5, "hello")
+    assert ["upgrade", "h2c"] in headers
+
+
+async def test_any_number_of_such_requests_may_come_at_once():
+    transport, protocol, _ = connect(Application())
+    protocol.data_received(post("/echo", *H2C, body=b"hello") * 1_500)
+    assert transport.written.count(b"HTTP/1.1 200 OK") == 1_500
+    assert not transport.closed
+
+
+@pytest.mark.parametrize("asked", [b"WebSocket", b"h2c, websocket", b"h2c\r\nupgrade: websocket"])
+async def test_an_upgrade_to_a_socket_may_name_others_too(asked):
+    transport = await converse(
+        front_of(Application(), directly=True), [UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: " + asked)]
+    )
+    assert type(transport.protocol).__name__ == "SocketProtocol"
+
+
+async def test_a_body_that_is_too_long_and_does_not_end_is_not_kept_and_refused_after_two_seconds():
+    application = Application()
+    transport, protocol, clock = connect(application)
+    protocol.data_received(post("/echo", b"Content-Length: 100000000000"))
+    for _ in range(20):
+        protocol.data_received(bytes(MOST // 4))
+    assert sum(map(len, protocol._parts)) == 0
+    clock.pass_to(clock.now + LEFT_FOR_TOO_LONG - 0.1)
+    assert transport.written == b""
+    clock.pass_to(clock.now + 0.1)
+    assert (
+        transport.written
+        == b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno".replace(
+            b"Content Too Large", HTTPStatus(413).phrase.encode()
+        )
+    )
+    assert transport.closed
+    assert application.direct_answers == 0
+    protocol.connection_lost(None)
+    assert clock.timers == []
+
+
+async def test_by_asgi_a_body_that_is_too_long_is_let_go_by_for_two_seconds(monkeypatch):
+    assert LEFT_FOR_TOO_LONG == 2
+    monkeypatch.setattr("local.front.bodies.LEFT_FOR_TOO_LONG", 0.01)
+
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": bytes(1_000), "more_body": True}
+
+    with pytest.raises(BodyTooLong) as fault:
+        await read_body(receive, 5_000)
+    assert fault.value.size > 5_000
+
+
+async def test_who_does_not_end_a_head_is_hung_up_on_at_the_first_request_and_at_every_other():
+    for before in (b"", POST, POST + post("/echo", *H2C)):
+        transport, protocol, clock = connect(Application(), HttpProtocol)
+        if before:
+            protocol.data_received(before)
+            transport.written = b""
+            clock.pass_to(clock.now + 50)
+        protocol.data_received(POST[:20])
+        clock.pass_to(clock.now + 9)
+        protocol.data_received(POST[20:21])
+        assert not transport.closed
+        clock.pass_to(clock.now + 1)
+        assert transport.written.startswith(b"HTTP/1.1 408 Request Timeout")
+        assert transport.closed
+        protocol.connection_lost(None)
+        assert clock.timers == []
+
+
+async def test_what_is_no_request_keeps_no_connection():
+    transport, protocol, clock = connect(Application(), HttpProtocol)
+    protocol.data_received(POST)
+    for _ in range(8):
+        clock.pass_to(clock.now + 10)
+        protocol.data_received(b"\r\n")
+    assert transport.closed
 
 
 async def test_a_failure_is_logged(caplog):

@@ -101,3 +101,30 @@ async def test_who_reads_nothing_to_the_end_is_let_go(served, monkeypatch: pytes
         await gateway.ended.wait()
         while not gateway.protocol.disconnected:
             await asyncio.sleep(0.01)
+
+
+async def _hear(client: socket.socket) -> bytes:
+    return await asyncio.to_thread(client.recv, 4_096)
+
+
+async def test_a_binary_message_is_noticed_when_it_begins(served) -> None:
+    gateway, client = served
+    began: list[str] = []
+    gateway.protocol.binary_begun = lambda: began.append("binary")
+    gateway.protocol.heard = lambda message: began.append(type(message).__name__)
+    # A text in two frames, a binary message whole, then one that goes on.
+    client.sendall(b"\x01\x81\0\0\0\0a\x80\x81\0\0\0\0b" + b"\x82\x81\0\0\0\0c" + b"\x02\x81\0\0\0\0d")
+    async with asyncio.timeout(2):
+        while len(began) < 3:
+            await asyncio.sleep(0.005)
+    assert began == ["str", "bytes", "binary"]
+
+
+@pytest.mark.parametrize("name", [b"Sec-WebSocket-Extensions", b"Sec-WebSocket-Protocol"])
+async def test_an_empty_offer_is_none(served, name: bytes) -> None:
+    _, client = served
+    with socket.create_connection(client.getpeername()) as other:
+        other.sendall(UPGRADE[:-2] + name + b":  \r\n\r\n")
+        answer = await _hear(other)
+    assert answer.startswith(b"HTTP/1.1 101")
+    assert name.lower() not in answer.lower()
