@@ -20,9 +20,9 @@ from local.access.guards import DYNAMODB, GuardedTables, target_of
 from local.front.by_host import by_host, by_stage
 from local.front.direct import Leading
 from local.front.hosts import is_custom
-from local.management import FORBIDDEN, PREFIX, respond
+from local.management import FORBIDDEN, PREFIX, reply_of, respond
 from local.sockets import refuse
-from local.stages import UPGRADE_REQUIRED, StageApp, api_of_host, domain, refuse_upgrade, without_stage
+from local.stages import UPGRADE_REQUIRED, StageApp, api_of_host, domain, nowhere, refuse_upgrade, without_stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,6 +167,8 @@ def _root(tables: ASGIApp, services: Services, page: Path | None) -> ASGIApp:
             await services.serve(service, scope, receive, send)
         elif target is not None:
             await tables(scope, receive, send)
+        elif page is None:
+            await nowhere(scope, receive, send)
         else:
             request: Request[None, None, State] = Request(scope, receive, send)
             response = _file(page, "").to_asgi_response(app=None, request=request)
@@ -176,24 +178,26 @@ def _root(tables: ASGIApp, services: Services, page: Path | None) -> ASGIApp:
 
 
 def _page(page: Path | None) -> HTTPRouteHandler:
-    """Serve the page's files; a path without one is a view of the page, which finds its own way."""
+    """
+    Serve the page's files; a path without one is a view of the page, which finds its own way.
+
+    Where there is no page, whatever is outside of all stages is refused as AWS does.
+    """
     gzip = DefineMiddleware(CompressionMiddleware, config=CompressionConfig(backend="gzip", gzip_compress_level=6))
 
     @route("/{rest:path}", http_method=_METHODS, middleware=[gzip])
     async def files(request: Request[None, None, State], rest: str) -> Response[bytes] | File:
-        if request.method != "GET" or PREFIX in f"/{rest.lstrip('/')}":
-            return Response(FORBIDDEN.body, status_code=FORBIDDEN.status, media_type=MediaType.JSON)
+        if page is None or request.method != "GET" or PREFIX in f"/{rest.lstrip('/')}":
+            return _forbidden()
         return _file(page, rest.lstrip("/"))
 
     return files
 
 
-def _file(page: Path | None, rest: str) -> Response[bytes] | File:
-    if page is None:
-        return Response(b'{"message":"Not Found"}', status_code=404, media_type=MediaType.JSON)
+def _file(page: Path, rest: str) -> Response[bytes] | File:
     wanted = (page / rest).resolve()
     if not wanted.is_relative_to(page):
-        return Response(FORBIDDEN.body, status_code=FORBIDDEN.status, media_type=MediaType.JSON)
+        return _forbidden()
     if not wanted.is_file():
         if wanted.suffix:
             return Response(b'{"message":"Not Found"}', status_code=404, media_type=MediaType.JSON)
@@ -204,6 +208,12 @@ def _file(page: Path | None, rest: str) -> Response[bytes] | File:
     kept = "public, max-age=31536000, immutable" if wanted.parent.name == "assets" else "no-cache"
     kind = guess_type(wanted.name)[0] or "application/octet-stream"
     return File(wanted, content_disposition_type="inline", media_type=kind, headers={"cache-control": kept})
+
+
+def _forbidden() -> Response[bytes]:
+    reply = reply_of(FORBIDDEN)
+    headers = {name.decode(): value.decode() for name, value in reply.headers if name != b"content-length"}
+    return Response(reply.body, status_code=reply.status, headers=headers)
 
 
 @websocket("/{rest:path}")

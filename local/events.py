@@ -38,7 +38,8 @@ class Handshake:
     """
     A client's upgrade request.
 
-    ``headers`` keep the client's casing and order; ``query`` and ``path`` are raw, as they were sent.
+    ``headers`` keep the client's casing and order; ``query`` and ``path`` are raw, as they were sent. With
+    ``lower_names`` events show all headers' names in lower case.
     """
 
     headers: Sequence[tuple[str, str]]
@@ -46,6 +47,7 @@ class Handshake:
     source_ip: str
     domain_name: str
     path: str = "/"
+    lower_names: bool = False
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its casing."""
@@ -73,8 +75,7 @@ class Caller:
 
 def connect_event(caller: Caller, handshake: Handshake, *, request_id: str, trace_id: str, now: float) -> bytes:
     """Make the event of the ``$connect`` route."""
-    kept = [(key, value) for key, value in handshake.headers if key.lower() not in _REPLACED]
-    single, multi = _header_maps(kept + _forwarding(handshake, trace_id))
+    single, multi = _header_maps(handshake, _forwarding(handshake, trace_id))
     event: dict[str, Any] = {"headers": single, "multiValueHeaders": multi}
     event.update(_query_maps(handshake.query))
     if caller.stage_variables:
@@ -92,8 +93,7 @@ def authorizer_event(
 
     It shows three headers that ``$connect`` does not, and stage variables even where there are none.
     """
-    kept = [(key, value) for key, value in handshake.headers if key.lower() not in _REPLACED]
-    single, multi = _header_maps([*kept, *_UPGRADE, *_forwarding(handshake, trace_id)])
+    single, multi = _header_maps(handshake, [*_UPGRADE, *_forwarding(handshake, trace_id)])
     event: dict[str, Any] = {
         "type": "REQUEST",
         "methodArn": method_arn,
@@ -168,7 +168,11 @@ def _forwarding(handshake: Handshake, trace_id: str) -> list[tuple[str, str]]:
     ]
 
 
-def _header_maps(headers: Sequence[tuple[str, str]]) -> tuple[dict[str, str], dict[str, list[str]]]:
+def _header_maps(handshake: Handshake, own: Sequence[tuple[str, str]]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return both maps of a client's headers and the gateway's own."""
+    headers = [*(field for field in handshake.headers if field[0].lower() not in _REPLACED), *own]
+    if handshake.lower_names:
+        headers = [(key.lower(), value) for key, value in headers]
     multi: dict[str, list[str]] = {}
     spelt: dict[str, str] = {}
     for key, value in sorted(headers, key=lambda pair: pair[0].lower()):

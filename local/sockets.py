@@ -48,11 +48,15 @@ class Sockets:
         self._timer_at = float("inf")
         self._stopped = False
 
-    async def serve(self, scope: Scope, receive: Receive, send: AsgiSend) -> None:
-        """Serve one upgrade request as an ASGI application, to the end of its connection."""
+    async def serve(self, scope: Scope, receive: Receive, send: AsgiSend, *, lower_names: bool = False) -> None:
+        """
+        Serve one upgrade request as an ASGI application, to the end of its connection.
+
+        With ``lower_names`` the function sees the names of all headers in lower case.
+        """
         await receive()
         protocol = cast("SocketProtocol", (scope["extensions"] or {})["tickwire.socket"]["protocol"])
-        connection_id, effects = self.gateway.opened(_handshake(scope), now())
+        connection_id, effects = self.gateway.opened(_handshake(scope, lower_names=lower_names), now())
         protocol.heard = partial(self._heard, connection_id)
         protocol.binary_begun = partial(self._heard, connection_id, b"")
         if self.gateway.choices.ping_resets_idle:
@@ -229,7 +233,7 @@ async def refuse(send: AsgiSend, status: int, body: bytes, *, error: str | None 
     await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
 
 
-def _handshake(scope: Scope) -> Handshake:
+def _handshake(scope: Scope, *, lower_names: bool) -> Handshake:
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     host = next((value for name, value in headers if name.lower() == "host"), "127.0.0.1")
     client = scope["client"]
@@ -239,4 +243,5 @@ def _handshake(scope: Scope) -> Handshake:
         source_ip=client[0] if client else "127.0.0.1",
         domain_name=host,
         path=scope["raw_path"].decode("latin-1"),
+        lower_names=lower_names,
     )

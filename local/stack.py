@@ -163,7 +163,8 @@ class WebSocketApi:
     One WebSocket API with its stage. ``id`` is ten lower-case letters and digits, the same at every start.
 
     ``api_keys`` are the keys of the stage's usage plans by their values; ``key_from`` says where a client's key is
-    read: from its ``x-api-key`` header, or from the ``usageIdentifierKey`` that the authorizer returns.
+    read: from its ``x-api-key`` header, or from the ``usageIdentifierKey`` that the authorizer returns. Without
+    ``has_default_endpoint`` only domains of its owner's lead to it, not the one that AWS gives it.
     """
 
     logical_id: str
@@ -174,6 +175,7 @@ class WebSocketApi:
     routes: Mapping[str, Route]
     api_keys: Mapping[str, ApiKey] = field(default_factory=dict)
     key_from: Literal["header", "authorizer"] = "header"
+    has_default_endpoint: bool = True
 
 
 @dataclass(frozen=True, slots=True)

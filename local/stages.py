@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import msgspec
 from litestar.enums import ScopeType
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from local.sockets import Sockets
 
 UPGRADE_REQUIRED = Answer(426, b'{"message":"Upgrade Required"}')
+NOT_FOUND = Answer(404, b'{"message":"Not Found"}', "NotFoundException")
 _FOUND: Final = 200
 #: By how many bytes a post may be over the limit and is still looked at as any other: who sends it, and to whom. Longer
 #: ones are not kept, whoever sends them.
@@ -40,30 +42,35 @@ class StageApp:
         apis: Those that have a stage of this name. The first gets whoever connects; a call of the management API goes
             to the one that has the connection.
         access: Decides who may call the management API.
-        prefix: Where the stage lies: ``/prod``, or nothing for a domain of somebody's own.
+        prefix: Where the stage lies: ``/prod``, or what a domain of somebody's own maps to it, which may be nothing.
+        own: Whether it lies there behind a domain of somebody's own.
     """
 
-    def __init__(self, apis: Sequence[Sockets], access: Access, *, prefix: str) -> None:
+    def __init__(self, apis: Sequence[Sockets], access: Access, *, prefix: str, own: bool = False) -> None:
         self._apis = apis
         self._access = access
-        self._prefix = prefix
+        self._depth = prefix.count("/")
+        self._own = own
+        # A mapping of several levels lets no capitals through.
+        self._serve = partial(apis[0].serve, lower_names=self._depth > 1) if own else apis[0].serve
         self._below = f"{prefix}{PREFIX}".encode()
         self._most = max(one.gateway.limits.message for one in apis) + _OVER
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request as ASGI has it."""
-        path = scope["raw_path"]
-        rest = path[len(self._prefix) :].decode("latin-1")
+        # Not cut off by its length: each part of the prefix may be percent-encoded.
+        parts = scope["raw_path"].decode("latin-1").split("/", self._depth + 1)
+        rest = f"/{parts[-1]}" if len(parts) == self._depth + 2 else ""  # one is before the first slash
         if scope["type"] == ScopeType.WEBSOCKET:
             if rest in {"", "/"}:
-                await self._apis[0].serve(scope, receive, send)
+                await self._serve(scope, receive, send)
             else:
                 await refuse_upgrade(receive, send)
         elif (decoded := rest.replace("%40", "@")).startswith(PREFIX):
             await respond_with(self._responder(decoded[len(PREFIX) :].encode("latin-1")), scope, receive, send)
         elif rest in {"", "/"}:
             await respond(send, UPGRADE_REQUIRED)
-        elif not self._prefix:
+        elif self._own:
             # What AWS says of a stage in the path where a domain leads to the stage already.
             message = f"No method found matching route {rest[1:]} for http method {scope['method']}"
             await respond(send, Answer(403, msgspec.json.encode({"message": message}), "ForbiddenException"))
@@ -88,19 +95,38 @@ class StageApp:
 
 def api_of_host(sockets: Sockets, access: Access, *, custom: bool) -> ASGIApp:
     """Serve the one API that a host leads to; under a domain of somebody's own the path names no stage."""
-    return domain({"" if custom else sockets.gateway.api.stage.name: sockets}, access)
+    if custom:
+        return domain({"": sockets}, access)
+    if not sockets.gateway.api.has_default_endpoint:
+        return nowhere
+    stage = sockets.gateway.api.stage.name
+    app = StageApp([sockets], access, prefix=f"/{stage}")
+    return Leading(lambda scope: app if _decoded(scope["raw_path"], 1)[:1] == [stage] else nowhere)
 
 
 def domain(apis: Mapping[str, Sockets], access: Access) -> ASGIApp:
-    """Serve a host; ``apis`` are by the first part of the path that leads to each, or nothing."""
-    keyed = {key: StageApp([sockets], access, prefix=f"/{key}" if key else "") for key, sockets in apis.items()}
+    """Serve a domain of somebody's own; ``apis`` are by the beginning of the path that leads to each, or nothing."""
+    keyed = {
+        key: StageApp([sockets], access, prefix=f"/{key}" if key else "", own=True) for key, sockets in apis.items()
+    }
+    split = {key: key.split("/") if key else [] for key in keyed}
+    deepest = max(map(len, split.values()))
 
     def find(scope: Scope) -> ASGIApp:
-        path = scope["raw_path"].decode("latin-1")
-        fitting = [key for key in keyed if not key or path == f"/{key}" or path.startswith(f"/{key}/")]
-        return keyed[max(fitting, key=len)] if fitting else nowhere
+        path = _decoded(scope["raw_path"], deepest)
+        fitting = [key for key, parts in split.items() if path[: len(parts)] == parts]
+        if not fitting:
+            return nowhere
+        key = max(fitting, key=len)
+        return without_slash if key and path == split[key] else keyed[key]
 
     return Leading(find)
+
+
+def _decoded(raw_path: bytes, count: int) -> list[str]:
+    """Return the first parts of a path, and the rest as it is if there is one."""
+    parts = raw_path.decode("latin-1").split("/", count + 1)[1:]
+    return [*map(unquote, parts[:count]), *parts[count:]]
 
 
 def without_stage(apis: Sequence[Sockets], access: Access) -> ASGIApp:
@@ -155,7 +181,15 @@ async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, FORBIDDEN)
 
 
-async def refuse_upgrade(receive: Receive, send: Send) -> None:
+async def without_slash(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse whoever leaves out the slash behind the key of a domain's mapping."""
+    if scope["type"] == ScopeType.WEBSOCKET:
+        await refuse_upgrade(receive, send, NOT_FOUND)
+    else:
+        await respond(send, NOT_FOUND)
+
+
+async def refuse_upgrade(receive: Receive, send: Send, answer: Answer = FORBIDDEN) -> None:
     """Refuse a socket at a path that is no stage."""
     await receive()
-    await refuse(send, FORBIDDEN.status, FORBIDDEN.body, error=FORBIDDEN.error)
+    await refuse(send, answer.status, answer.body, error=answer.error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 from litestar.enums import ScopeType
 
@@ -51,6 +52,10 @@ def by_stage(default: ASGIApp, stages: Mapping[str, ASGIApp]) -> Leading:
     def find(scope: Scope) -> ASGIApp:
         path = scope["raw_path"]
         end = path.find(b"/", 1)
-        return by_name.get(path[1:end] if end > 0 else path[1:], default)
+        name = path[1:end] if end > 0 else path[1:]
+        app = by_name.get(name)
+        if app is None and b"%" in name:
+            app = by_name.get(unquote_to_bytes(name))
+        return app or default
 
     return Leading(find)

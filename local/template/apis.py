@@ -134,6 +134,12 @@ class _ApiReader:
                 f"integrations of type {kind} are not emulated."
             )
         key_source = declarations.text(logical_id, "ApiKeySelectionExpression")
+        has_default_endpoint = not declarations.flag(logical_id, "DisableExecuteApiEndpoint")
+        if not has_default_endpoint:
+            declarations.warnings.append(
+                f"DisableExecuteApiEndpoint: AWS's own host for {logical_id} answers 403 Forbidden, here as there; "
+                "only domains of its own and the address on this machine, which stands in for them, lead to it."
+            )
         if not routes:
             declarations.warnings.append(f"The API {logical_id} has no routes.")
         return WebSocketApi(
@@ -145,6 +151,7 @@ class _ApiReader:
             routes=routes,
             api_keys=read_keys(declarations, self._id, self._stage.name),
             key_from="authorizer" if "usageIdentifierKey" in (key_source or "") else "header",
+            has_default_endpoint=has_default_endpoint,
         )
 
     def _parts(self, kind: str) -> Iterator[str]:

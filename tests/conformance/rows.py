@@ -53,7 +53,6 @@ _GONE = "an_unknown_or_closed_connection_is_gone"
 _CALLS = "each_call_has_its_status_and_body"
 _LEFT = "the_function_is_told_how_the_client_left"
 _MALFORMED = "a_malformed_answer_is_an_error_frame_on_either_route"
-_DOMAINS = "Custom domains are a matter of names and certificates, which a black box on one address cannot have."
 _UNSEEN = "Nothing that a client or a function could observe."
 
 ROWS = (
@@ -117,7 +116,7 @@ ROWS = (
     _row("1.5.1.7", "C", "A browser's headers are passed on", "connect_has_what_a_browser_sends"),
     _row("1.5.1.8", "C", "One capture has an empty `Sec-WebSocket-Extensions` beside a filled list", differs="A single capture whose two maps disagree, perhaps edited by hand; here both show what was sent."),
     _row("1.5.1.9", "C", "DISCONNECT has exactly four headers of its own", "disconnect_has_four_headers_of_its_own"),
-    _row("1.5.1.10", "C", "Behind a mapping of several levels all header names are in lower case", differs=_DOMAINS),
+    _row("1.5.1.10", "C", "Behind a mapping of several levels all header names are in lower case", units="test_stages.py::test_behind_a_mapping_of_several_levels_the_names_of_headers_are_in_lower_case test_events.py::test_where_names_are_in_lower_case_so_are_the_gateways_own"),
     _row("1.5.1.11", "G", "The single map has a repeated query key's last value, the list map all", "a_query_is_decoded_and_its_last_value_is_the_single_one"),
     # 1.6 around the event
     _row("1.6.1.1", "R", "The function is invoked synchronously by its ARN", "functions_are_invoked_synchronously_by_their_arn", differs="The headers of the call to Lambda are not made: functions cannot see them."),
@@ -144,7 +143,7 @@ ROWS = (
     _row("2.1.1.19", "C", "Content handling converts payloads of non-proxy integrations", "content_handling_decodes_what_goes_in_and_encodes_what_comes_out templates_make_the_event_and_the_answer_of_a_custom_integration"),
     _row("2.1.1.20", "G", "An empty text goes to `$default` with an empty body", "an_empty_message_has_an_empty_body"),
     _row("2.1.1.21", "C", "An API key is read from its header, or from the authorizer's answer", "an_api_key_is_shown_in_identity without_the_api_key_nobody_gets_in", units="test_admission.py::test_the_key_may_come_from_the_authorizer"),
-    _row("2.1.1.22", "C", "API mappings select by the base path only", differs=_DOMAINS),
+    _row("2.1.1.22", "C", "API mappings select by the base path only", units="test_stages.py::test_a_mapping_of_an_own_domain_wants_its_slash"),
     _row("2.1.1.23", "C", "Route responses select `$default` only", "a_two_way_route_sends_the_body_whatever_the_status"),
     # 3.1 result of the upgrade
     _row("3.1.1.1", "C", "Without a `$connect` integration everybody is accepted", "without_a_connect_route_everybody_is_accepted"),
@@ -161,7 +160,7 @@ ROWS = (
     _row("3.1.1.12", "C", "The function's headers and body are dropped, but for the sub-protocol", f"{_STATUS} only_the_function_picks_a_sub_protocol"),
     _row("3.1.1.13", "C", 'A refusal\'s body is `{"message": …}`', f"{_STATUS} {_502} a_refusal_is_json_with_the_gateways_headers"),
     _row("3.1.1.14", "R", "A wrong stage is 403 Forbidden", "another_stage_is_forbidden"),
-    _row("3.1.1.15", "R", "A mapped custom domain wants its slash at the end", differs=_DOMAINS),
+    _row("3.1.1.15", "R", "A mapped custom domain wants its slash at the end", units="test_stages.py::test_a_mapping_of_an_own_domain_wants_its_slash"),
     _row("3.1.1.16", "C", "A slash behind the stage is accepted", "a_slash_behind_the_stage_is_the_stage"),
     _row("3.1.1.17", "R", "A path behind the stage is refused", "a_path_behind_the_stage_is_refused"),
     _row("3.1.1.18", "R", "A request without an upgrade is 426", "a_request_without_an_upgrade_is_426 a_request_that_begins_no_websocket_is_refused_as_json an_upgrade_with_an_empty_body_is_one_like_others"),
@@ -253,7 +252,7 @@ ROWS = (
     _row("5.1.1.15", "R", "Without or with the wrong stage it is 403 Forbidden", "a_call_of_another_stage_is_forbidden", differs="See 5.1.1.1 for a call without a stage whose connection is there."),
     _row("5.1.1.16", "R", "Unsigned it is 403 `Missing Authentication Token`", "an_unsigned_call_is_refused"),
     _row("5.1.1.17", "R", "IAM's refusal names the caller, the action and the route", "a_function_without_the_permission_is_told_the_route_that_it_may_not_call"),
-    _row("5.1.1.18", "R", "A custom domain with the stage appended is `No method found …`", units="test_endpoints.py::test_a_stage_in_the_path_of_an_own_domain_has_no_route"),
+    _row("5.1.1.18", "R", "A custom domain with the stage appended is `No method found …`", units="test_endpoints.py::test_a_stage_in_the_path_of_an_own_domain_has_no_route test_stages.py::test_a_stage_behind_an_own_domain_has_no_route"),
     _row("5.1.1.19", "C", "Too large is 413 with a message", "a_post_of_128_kb_is_taken_and_one_byte_more_is_413", differs="The text of the message is a guess."),
     _row("5.1.1.20", "C", "Too many calls, or a client that does not read, is 429", "a_post_to_a_client_that_does_not_read_becomes_429", differs="How much may wait for a client is `--limit backlog`: AWS does not say."),
     _row("5.1.1.21", "C", "The action and the ARNs of IAM", "a_connection_is_gone_while_its_connect_function_runs a_function_without_the_permission_is_told_the_route_that_it_may_not_call"),

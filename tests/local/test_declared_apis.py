@@ -203,6 +203,14 @@ def test_a_route_whose_template_cannot_be_used_is_named(read):
     )
 
 
+def test_an_api_may_have_no_host_of_awss_which_is_told(read):
+    stack = read(API + NOTE + MOCK)
+    assert stack.apis[0].has_default_endpoint
+    stack = read(API.replace("{Name: api,", "{Name: api, DisableExecuteApiEndpoint: true,") + NOTE + MOCK)
+    assert not stack.apis[0].has_default_endpoint
+    assert any("AWS's own host for Api answers 403 Forbidden" in warning for warning in stack.warnings)
+
+
 def test_a_key_without_a_value_is_warned_of(read):
     text = """
   Key: {Type: AWS::ApiGateway::ApiKey, Properties: {Enabled: true}}

@@ -172,3 +172,17 @@ def test_a_header_in_two_spellings_is_one_and_the_gateways_own_are_not_the_clien
             "X-Forwarded-Port": ["443"],
             "X-Forwarded-Proto": ["https"],
         }
+
+
+def test_where_names_are_in_lower_case_so_are_the_gateways_own():
+    caller = Caller("id", 1.0, "api", "live", "ws.example.com", {"sourceIp": "192.0.2.1"})
+    headers = [("Host", "ws.example.com"), ("X-Mixed", "Case"), ("x-mixed", "again")]
+    handshake = Handshake(headers, "", "192.0.2.1", "ws.example.com", lower_names=True)
+    made = {"request_id": "r", "trace_id": "t", "now": 1.0}
+    of_gateway = {"x-amzn-trace-id", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"}
+    event = json.loads(connect_event(caller, handshake, **made))
+    assert event["multiValueHeaders"].keys() == event["headers"].keys() == {"host", "x-mixed"} | of_gateway
+    assert event["multiValueHeaders"]["x-mixed"] == ["Case", "again"]
+    asked = json.loads(authorizer_event(caller, handshake, method_arn="arn", **made))
+    upgrade = {"connection", "content-length", "upgrade"}
+    assert asked["headers"].keys() == {"host", "x-mixed"} | of_gateway | upgrade
