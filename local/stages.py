@@ -54,7 +54,8 @@ class StageApp:
         # A mapping of several levels lets no capitals through.
         self._serve = partial(apis[0].serve, lower_names=self._depth > 1) if own else apis[0].serve
         self._below = f"{prefix}{PREFIX}".encode()
-        self._most = max(one.gateway.limits.message for one in apis) + _OVER
+        most = max(one.gateway.limits.message for one in apis) + _OVER
+        self._direct = Responder(self._manage_directly, most, _too_long)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request as ASGI has it."""
@@ -67,7 +68,8 @@ class StageApp:
             else:
                 await refuse_upgrade(receive, send)
         elif (decoded := rest.replace("%40", "@")).startswith(PREFIX):
-            await respond_with(self._responder(decoded[len(PREFIX) :].encode("latin-1")), scope, receive, send)
+            answer = partial(self._manage, decoded[len(PREFIX) :].encode("latin-1"))
+            await respond_with(self._direct._replace(answer=answer), scope, receive, send)
         elif rest in {"", "/"}:
             await respond(send, UPGRADE_REQUIRED)
         elif self._own:
@@ -80,10 +82,10 @@ class StageApp:
     def direct(self, scope: Mapping[str, Any]) -> Responder | None:
         """Answer calls of the management API that spell its path as everybody does."""
         path: bytes = scope["raw_path"]
-        return self._responder(path[len(self._below) :]) if path.startswith(self._below) else None
+        return self._direct if path.startswith(self._below) else None
 
-    def _responder(self, rest: bytes) -> Responder:
-        return Responder(partial(self._manage, rest), self._most, _too_long)
+    def _manage_directly(self, scope: Mapping[str, Any], body: bytes) -> Reply:
+        return self._manage(scope["raw_path"][len(self._below) :], scope, body)
 
     def _manage(self, rest: bytes, scope: Mapping[str, Any], body: bytes) -> Reply:
         """Serve a call of the management API; ``rest`` is what follows ``/@connections/``."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote
 
 from local.access.callers import AccessFault, refusal, table_refusal
-from local.front.bodies import BodyTooLong, read_body, send_last
+from local.front.bodies import BodyNotRead, read_body, send_last
 from local.front.direct import Reply, Responder, send_reply
 from local.functions.invocations import EVENT_LIMIT
 from local.functions.invoke_api import PREFIX, too_large
@@ -44,7 +44,7 @@ def guard_invoke(app: ASGIApp, access: Access, arn_of: Callable[[str], str]) -> 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await read_body(receive, EVENT_LIMIT)
-        except BodyTooLong as fault:
+        except BodyNotRead as fault:
             status, error, said = too_large(scope, fault.size)
             await send_last(send, reply_of(Answer(status, said, error)))
             return
@@ -75,7 +75,7 @@ class GuardedTables:
         target = target_of(scope) or ""
         try:
             body = await read_body(receive, _MOST_TO_TABLES)
-        except BodyTooLong:
+        except BodyNotRead:
             await send_last(send, _reply(_TOO_LONG_FOR_TABLES))
             return
         reply = self._at_once(target, scope, body)

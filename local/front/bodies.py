@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from local.front.direct import LEFT_FOR_TOO_LONG, Reply, Responder, send_reply
 
 if TYPE_CHECKING:
-    from litestar.types import HTTPRequestEvent, Receive, Scope, Send
+    from collections.abc import Mapping
+
+    from litestar.types import Receive, Scope, Send
 
 
-class BodyTooLong(Exception):
-    """A body has more bytes than are taken; ``size`` is how many came, as far as they came in time."""
+class BodyNotRead(Exception):
+    """
+    A body has more bytes than are taken, or its client went before its end and hears no answer.
+
+    ``size`` is how many came, as far as they came in time.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__(f"{size} bytes")
@@ -25,12 +31,15 @@ async def read_body(receive: Receive, most: int) -> bytes:
     Return the whole body of a request.
 
     Raises:
-        BodyTooLong: It has more than ``most`` bytes. The rest was let go by, for a while.
+        BodyNotRead: It has more than ``most`` bytes, of which the rest was let go by, for a while; or it has no end.
     """
     parts: list[bytes] = []
     size, more = 0, True
     while more and size <= most:
-        part, more = await _next(receive)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BodyNotRead(size)
+        part, more = _read(message)
         size += len(part)
         parts.append(part)
     if size <= most:
@@ -39,13 +48,12 @@ async def read_body(receive: Receive, most: int) -> bytes:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LEFT_FOR_TOO_LONG):
             while more:
-                part, more = await _next(receive)
+                part, more = _read(await receive())
                 size += len(part)
-    raise BodyTooLong(size)
+    raise BodyNotRead(size)
 
 
-async def _next(receive: Receive) -> tuple[bytes, bool]:
-    message = cast("HTTPRequestEvent", await receive())
+def _read(message: Mapping[str, Any]) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
@@ -53,7 +61,7 @@ async def respond_with(responder: Responder, scope: Scope, receive: Receive, sen
     """Let a responder that has an answer to everything give it as ASGI has it."""
     try:
         body = await read_body(receive, responder.most)
-    except BodyTooLong:
+    except BodyNotRead:
         await send_last(send, responder.too_long(scope))
         return
     reply = responder.answer(scope, body)

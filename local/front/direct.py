@@ -109,6 +109,8 @@ class DirectProtocol(HttpToolsProtocol):
         self._refusal_timer: asyncio.TimerHandle | None = None
         #: Whether a request has begun whose head is not whole.
         self._is_heading = False
+        #: Runs while it is not, if somebody has set it.
+        self.head_timer: asyncio.TimerHandle | None = None
         #: Whether the request that is being read becomes a WebSocket.
         self._is_socket = False
         #: The fields of a request whose upgrade is ignored, until it is read once more without it.
@@ -125,17 +127,18 @@ class DirectProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
-        for timer in (self._idle_timer, self._refusal_timer):
+        for timer in (self._idle_timer, self._refusal_timer, self.head_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what arrives."""
-        while data:
-            self._arrived = data
-            super().data_received(data)
-            data, self._once_more = self._once_more, b""
+        self._arrived = data
+        super().data_received(data)
+        while self._once_more:
+            self._arrived, self._once_more = self._once_more, b""
+            super().data_received(self._arrived)
         if self._is_heading:
             self.wait_for_head()
 
@@ -156,6 +159,9 @@ class DirectProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Find out who serves a request."""
         self._is_heading = False
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+            self.head_timer = None
         if self._is_over:
             return
         if self._ignored:

@@ -32,6 +32,8 @@ class HttpProtocol(DirectProtocol):
     #: What websockets would not read, in bytes and in headers; it would leave the client waiting.
     _LONGEST_LINE = 8_000
     _MOST_HEADERS = 120
+    #: What nobody's head is, in bytes; it is looked at while a head is not whole.
+    _LONGEST_HEAD = 1_048_576
     #: Seconds after which a client that says nothing at all, or whose request has no whole head, is hung up on.
     patience = 10.0
     long_url_status = 414
@@ -39,33 +41,21 @@ class HttpProtocol(DirectProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base class's
         """Give a new client its time to ask for something."""
         super().connection_made(transport)
-        self._impatience: asyncio.TimerHandle | None = None
         self.wait_for_head()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
     def wait_for_head(self) -> None:
-        """Give a request's head its time, from its first byte."""
-        if self._impatience is None:
-            self._impatience = self.loop.call_later(self.patience, self._give_up)
-
-    def _stop_waiting(self) -> None:
-        if self._impatience is not None:
-            self._impatience.cancel()
-            self._impatience = None
+        """Give a request's head its time, from its first byte, and its room."""
+        if self.head_timer is None:
+            self.head_timer = self.loop.call_later(self.patience, self._give_up)
+            self._head_size = 0
+        self._head_size += len(self._arrived)
+        if self._head_size > self._LONGEST_HEAD:
+            self.transport.write(refusal(431, "Request Header Fields Too Large"))
+            self.transport.close()
 
     def _give_up(self) -> None:
         self.transport.write(refusal(408, "Request Timeout"))
         self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        """Take the head of a request, which has come in time."""
-        if self._impatience is not None:
-            self._stop_waiting()
-        super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the request over with its own header names, and what came behind it: frames."""

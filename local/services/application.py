@@ -11,7 +11,7 @@ import msgspec
 from local.access.callers import AccessFault
 from local.access.permissions import PermissionDenied
 from local.access.signatures import SignatureFault, signed_for
-from local.front.bodies import BodyTooLong, read_body
+from local.front.bodies import BodyNotRead, read_body
 from local.regions import partition_of
 from local.services.catalogue import SERVICES, hosts, service_of, signing
 from local.services.moto import Answered, MotoServices
@@ -83,7 +83,7 @@ class Services:
         """Answer a request of ``service``."""
         try:
             body = await read_body(receive, _MOST_TO_S3 if service == "s3" else _MOST)
-        except BodyTooLong:
+        except BodyNotRead:
             in_json = any(name.lower() == b"x-amz-target" for name, _ in scope["headers"])
             await _send(send, _too_long(service, in_json=in_json), is_last=True)
             return

@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from local.front.bodies import BodyTooLong, read_body, respond_with
+from local.front.bodies import BodyNotRead, read_body, respond_with
 from local.front.direct import LEFT_FOR_TOO_LONG, DirectProtocol, Leading, Reply, Responder
 from local.front.http_protocol import HttpProtocol
 from local.front.server import Front
@@ -392,9 +392,30 @@ async def test_by_asgi_a_body_that_is_too_long_is_let_go_by_for_two_seconds(monk
         await asyncio.sleep(0)
         return {"type": "http.request", "body": bytes(1_000), "more_body": True}
 
-    with pytest.raises(BodyTooLong) as fault:
+    with pytest.raises(BodyNotRead) as fault:
         await read_body(receive, 5_000)
     assert fault.value.size > 5_000
+
+
+async def test_what_a_client_began_to_send_before_it_left_is_no_body():
+    messages = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(messages)
+
+    with pytest.raises(BodyNotRead):
+        await read_body(receive, 5_000)
+
+
+async def test_a_head_that_grows_for_ever_is_refused():
+    transport, protocol, _ = connect(Application(), HttpProtocol)
+    protocol.data_received(POST + b"GET / HTTP/1.1\r\nX-Long: ")
+    transport.written = b""
+    for _ in range(16):
+        assert not transport.closed
+        protocol.data_received(b"x" * 65_536)
+    assert transport.written.startswith(b"HTTP/1.1 431 ")
+    assert transport.closed
 
 
 async def test_who_does_not_end_a_head_is_hung_up_on_at_the_first_request_and_at_every_other():
