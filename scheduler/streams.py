@@ -48,9 +48,11 @@ def binary(settings: SchedulerSettings, *, moved: MoveSource | None = None) -> C
     from handlers.hub.snapshots import snapshot_store  # noqa: PLC0415 - paid for only by who runs this stream
     from scheduler.binary import Sentiments  # noqa: PLC0415 - likewise
     from scheduler.market.moves import SnapshotMoves  # noqa: PLC0415 - likewise
+    from scheduler.market.prefetched import Prefetched  # noqa: PLC0415 - likewise
     from scheduler.market.providers.shared import flowing  # noqa: PLC0415 - likewise
 
-    return Sentiments(instruments().values(), flowing(settings), moved=moved or SnapshotMoves(snapshot_store(settings)))
+    providers = [Prefetched(provider) if provider.is_paced else provider for provider in flowing(settings)]
+    return Sentiments(instruments().values(), providers, moved=moved or SnapshotMoves(snapshot_store(settings)))
 
 
 COMPOSERS: Final[Mapping[str, Callable[[SchedulerSettings], Composer[Any]]]] = {

@@ -46,6 +46,10 @@ class FlowProvider(Protocol):
     def period_ms(self) -> int:
         """How often a new value may be expected; twice as much without one is stale."""
 
+    @property
+    def is_paced(self) -> bool:
+        """Whether a fetch waits for its turn between calls, and so takes seconds: to be ``Prefetched``."""
+
     async def fetch(self, instruments: Sequence[Instrument], *, within: float) -> Flow:
         """
         Ask for the flow of ``instruments``, all of which have this provider among their sources.

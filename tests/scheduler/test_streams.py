@@ -32,7 +32,7 @@ def test_whatever_asks_one_provider_shares_its_breaker(composers):
     market, signals = made["market"]._providers, made["signals"]._providers
     hosts = {name: [getattr(market[name], "_rest", market[name]), signals[name]] for name in ("binance", "kraken")}
     for name, asking in hosts.items():
-        asking.append(made["binary"]._providers[name])
+        asking.append(getattr(made["binary"]._providers[name], "_provider", made["binary"]._providers[name]))
     for name, asking in hosts.items():
         url = getattr(settings, f"{name}_url")
         assert {host.breaker for host in asking} == {breaker_of(name, url)}

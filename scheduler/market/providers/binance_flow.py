@@ -63,6 +63,7 @@ class BinanceFlow(BinanceHost):
     """The ``FlowProvider`` on Binance's REST API."""
 
     period_ms = 30_000
+    is_paced = False
 
     async def fetch(self, instruments: Sequence[Instrument], *, within: float) -> Flow:
         """

@@ -116,6 +116,7 @@ class KrakenFlow(KrakenHost):
     """
 
     period_ms = 30_000
+    is_paced = True
 
     def __init__(
         self,

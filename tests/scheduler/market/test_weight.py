@@ -15,6 +15,7 @@ from scheduler.binary import Sentiments
 from scheduler.composition import Known
 from scheduler.market.breaker import Breaker
 from scheduler.market.candles import TIMEFRAME_MS
+from scheduler.market.prefetched import Prefetched
 from scheduler.market.prices import Prices
 from scheduler.market.providers.binance import Binance
 from scheduler.market.providers.binance_flow import BinanceFlow
@@ -23,6 +24,7 @@ from scheduler.market.providers.kraken import Kraken
 from scheduler.market.providers.kraken_candles import KrakenCandles
 from scheduler.market.providers.kraken_flow import KrakenFlow
 from scheduler.signals import Signals
+from scheduler.virtual_time import run_virtually
 from tests.fakes import InMemoryCandleStore
 from tests.scheduler.fakes import Clock
 
@@ -104,9 +106,9 @@ async def test_no_minute_of_all_streams_weighs_more_than_250(monkeypatch):
 class Calls(httpx.ASGITransport):
     """Counts the calls of each minute by their method, and the refusals."""
 
-    def __init__(self, clock):
-        super().__init__(app=exchange(now=clock))
-        self.clock = clock
+    def __init__(self, now):
+        super().__init__(app=exchange(now=now))
+        self.now = now
         self.made = Counter()
         self.by_minute = Counter()
         self.refused = 0
@@ -114,50 +116,60 @@ class Calls(httpx.ASGITransport):
     async def handle_async_request(self, request):
         response = await super().handle_async_request(request)
         self.made[request.url.path.rpartition("/")[2]] += 1
-        self.by_minute[self.clock.at // MINUTE_MS] += 1
+        self.by_minute[self.now() // MINUTE_MS] += 1
         self.refused += b"Rate limit" in await response.aread()
         return response
 
 
 @pytest.mark.contract
-async def test_no_minute_of_all_streams_asks_kraken_more_than_60_times():
+def test_no_minute_of_all_streams_asks_kraken_more_than_60_times():
     """Nor do any of them ask faster than a call a second, but for the burst that the exchange allows."""
-    clock = Clock(MIDNIGHT - 2 * MINUTE_MS)
-    transport, breaker = Calls(clock), Breaker("kraken", now=clock)
-    shared = {"now": clock, "transport": transport, "breaker": breaker}
-    address = "http://exchange/kraken"
+    minutes = 6
+    known, faults, told_after = {}, Counter(), {}
+
+    def now():
+        return MIDNIGHT - 2 * MINUTE_MS + round(1000 * asyncio.get_running_loop().time())
+
+    async def run_stream(stream, composer, period):
+        known[stream] = Known()
+        for due in range(0, 60 * minutes, period):
+            await asyncio.sleep(due - asyncio.get_running_loop().time())
+            composition = composer.compose(
+                await composer.fetch(within=0.75 * period), known[stream], now=now(), full=False
+            )
+            told_after.setdefault(stream, []).append(asyncio.get_running_loop().time() - due)
+            faults.update(composition.faults)
+            known[stream] = Known(composition.content, composition.state)
+        await composer.close()
+
+    async def run():
+        transport = Calls(now)
+        shared = {"now": now, "transport": transport, "breaker": Breaker("kraken", now=now)}
+        address = "http://exchange/kraken"
+        flow = Prefetched(KrakenFlow(address, **shared), now=now)
+        await asyncio.gather(
+            run_stream("market", Prices(listed, [Kraken(address, **shared)], now=now), 5),
+            run_stream("signals", Signals(listed, [KrakenCandles(address, **shared)], store, now=now), 30),
+            run_stream("binary", Sentiments(listed, [flow], now=now), 30),
+        )
+        return transport
+
     listed = [one for one in instruments().values() if "kraken" in one.sources and one.kind != "crypto"]
     store = InMemoryCandleStore()
-
-    async def wait(seconds):
-        clock.at += round(1000 * seconds)
-
-    composers = {
-        "market": Prices(listed, [Kraken(address, **shared)], now=clock),
-        "signals": Signals(listed, [KrakenCandles(address, **shared)], store, now=clock, sleep=wait),
-        "binary": Sentiments(listed, [KrakenFlow(address, **shared, sleep=wait)], now=clock),
-    }
-    known, faults = dict.fromkeys(composers, Known()), Counter()
-    begun = clock.at
-    for tick in range(6 * 12):
-        clock.at = max(clock.at, begun + 5_000 * tick)
-        for stream, composer in composers.items():
-            if stream == "market" or tick % 6 == 0:
-                composition = composer.compose(await composer.fetch(within=60), known[stream], now=clock.at, full=False)
-                faults.update(composition.faults)
-                known[stream] = Known(composition.content, composition.state)
-    await asyncio.gather(*(composer.close() for composer in composers.values()))
+    transport = run_virtually(run())
     # What one stream may not ask yet, it asks at its next tick.
     assert set(faults) <= {"kraken: the next call would be too soon"}
     assert transport.refused == 0
     assert max(transport.by_minute.values()) <= MOST_CALLS
-    assert len(transport.by_minute) == 6
-    # Quotes in every tick, a book and seven pairs in every sixth, and candles once.
+    assert len(transport.by_minute) == minutes
+    # Quotes in every tick, a book and seven pairs for every sixth, and candles once.
     assert len(listed) == 7
-    assert transport.made["Ticker"] == 6 * 12 + 12
-    assert transport.made["Trades"] >= 12 * 7
+    assert transport.made["Ticker"] == 12 * minutes + 2 * minutes
+    assert transport.made["Trades"] >= 7 * 2 * minutes
+    # The first tick waits for its answers, and no other.
+    assert [seconds for seconds in told_after["binary"] if seconds > 0.1] == told_after["binary"][:1]
     # The list once for each stream, and signals ask for three series of candles at once.
     assert transport.made["AssetPairs"] <= 3 + 2
-    for stream in composers:
-        assert set(known[stream].content) - {"MARKET"} == {one.symbol for one in listed}
+    for stream, last in known.items():
+        assert set(last.content) - {"MARKET"} == {one.symbol for one in listed}, stream
     assert not any(b'"call":null' in data for data in known["binary"].content.values())
