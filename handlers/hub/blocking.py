@@ -105,6 +105,9 @@ class BlockingPool:
         for having been idle: the request is sent once more, on a new socket. So a request whose answer was lost that
         way may have been served twice; nothing else is ever repeated.
 
+        One that had served before and says nothing in time may lead nowhere any more, as after a function was frozen
+        for long. Whatever else was kept may be like it, and is closed: the next attempt has a new socket.
+
         Args:
             method: In capitals.
             target: Path and query as they go over the wire: percent-encoded, without spaces or line ends.
@@ -127,6 +130,10 @@ class BlockingPool:
             except AnswerLost:
                 if kept.reader.received:
                     raise
+            except AnswerTimedOut:
+                if not kept.reader.received:
+                    self.close()
+                raise
         return self._ask(self._connect(), request, bodiless=bodiless)
 
     def close(self) -> None:

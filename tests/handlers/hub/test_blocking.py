@@ -130,6 +130,26 @@ async def test_a_kept_socket_that_closes_without_an_answer_is_tried_once_more(en
     assert [(request.socket, request.body) for request in server.requests] == [(0, b""), (0, b"again"), (1, b"again")]
 
 
+async def test_after_silence_on_a_kept_socket_no_other_that_was_kept_is_used():
+    async with Misbehaving(*[[[SOON, OK], [HOLD]]] * 3, [[OK]]) as server:
+        pool = pool_to(server, answer_for=4 * SOON)
+        await asyncio.gather(*(send(pool) for _ in range(3)))
+        with pytest.raises(AnswerTimedOut):
+            await send(pool, b"unheard")
+        assert (await send(pool, b"again")).status == 200
+    assert server.accepted == 4
+
+
+async def test_after_half_an_answer_the_other_sockets_are_used_as_before():
+    async with Misbehaving([[SOON, OK], [HALF, HOLD]], [[SOON, OK], [HALF, HOLD]]) as server:
+        pool = pool_to(server, answer_for=4 * SOON)
+        await asyncio.gather(*(send(pool) for _ in range(2)))
+        for _ in range(2):
+            with pytest.raises(AnswerTimedOut):
+                await send(pool)
+    assert server.accepted == 2
+
+
 @pytest.mark.parametrize(
     ("scripts", "before", "fault"),
     [
