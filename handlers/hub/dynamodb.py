@@ -126,15 +126,15 @@ class _Refusal(msgspec.Struct):
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
-_ITEMS: Final = msgspec.json.Decoder(ItemsPage)
-_UNPROCESSED: Final = msgspec.json.Decoder(_Unprocessed)
-_REFUSAL: Final = msgspec.json.Decoder(_Refusal)
+_ANSWER: Final = msgspec.json.Decoder(_Answer).decode
+_ITEMS: Final = msgspec.json.Decoder(ItemsPage).decode
+_UNPROCESSED: Final = msgspec.json.Decoder(_Unprocessed).decode
+_REFUSAL: Final = msgspec.json.Decoder(_Refusal).decode
 
 
 def read_items(body: bytes) -> ItemsPage:
     """Read a page of a query as whole items."""
-    return _read(_ITEMS, body)
+    return _ITEMS(body)
 
 
 class DynamoDB:
@@ -174,7 +174,7 @@ class DynamoDB:
         """Give the pages of a query, as ``read`` reads them; each is asked for when it is wanted."""
         question: dict[str, Any] = {**request}
         while True:
-            page = read(self._call(_QUERY, question))
+            page = _read(read, self._call(_QUERY, question))
             yield page
             if not bytes(page.LastEvaluatedKey):
                 return
@@ -189,9 +189,9 @@ class DynamoDB:
             raise ConditionFailed(refusal.reason, _read(_REFUSAL, refusal.body).Item) from None
 
 
-def _read(decoder: msgspec.json.Decoder[Read], body: bytes) -> Read:
+def _read(read: Callable[[bytes], Read], body: bytes) -> Read:
     try:
-        return decoder.decode(body)
+        return read(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ServiceUnavailable("AnswerUnreadable", str(error)) from error
 

@@ -10,11 +10,12 @@ import pytest
 
 from handlers.hub.dynamodb import DynamoDB, dynamodb, read_items
 from handlers.hub.errors import CallRefused, ConditionFailed, ServiceUnavailable
+from handlers.hub.rows import read_rows
 from tests.dynamo_server import DynamoServer
 from tests.misbehaving import CLOSE, Misbehaving, TunnelProxy, answer, make_authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
@@ -140,6 +141,14 @@ def test_what_a_busy_table_leaves_out_of_a_batch_is_given_back():
 def test_an_answer_that_cannot_be_read_is_an_outage(body: bytes):
     with pytest.raises(ServiceUnavailable, match="AnswerUnreadable"):
         DynamoDB(lambda _path, _headers, _body: body).get_item(TableName="t", Key=KEY)
+
+
+@pytest.mark.parametrize("read", [read_items, read_rows])
+@pytest.mark.parametrize("body", [b"<html>", b'{"Items":{}}', b"\xff", b""])
+def test_a_page_that_cannot_be_read_is_an_outage(read: Callable[[bytes], Any], body: bytes):
+    pages = DynamoDB(lambda _path, _headers, _body: body).query(read, TableName="t", KeyConditionExpression="pk = :pk")
+    with pytest.raises(ServiceUnavailable, match="AnswerUnreadable"):
+        next(pages)
 
 
 @pytest.fixture
