@@ -8,13 +8,17 @@ container's or an instance's metadata, or behind a single sign-on: botocore know
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from handlers.hub.errors import HubError
 from handlers.hub.signing import Credentials, CredentialsUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+# By the first part of a region's name.
+_DOMAINS: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
 
 
 class RegionUnknown(HubError):
@@ -53,7 +57,7 @@ def credentials() -> Callable[[], Credentials]:
     """
     if (found := _in_environment()) is not None:
         return lambda: _in_environment() or found
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # see above
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # see above
     from botocore.session import Session  # noqa: PLC0415
 
     try:
@@ -66,7 +70,8 @@ def credentials() -> Callable[[], Credentials]:
     def fresh() -> Credentials:
         try:
             frozen = source.get_frozen_credentials()
-        except BotoCoreError as error:
+        except (BotoCoreError, ClientError, RuntimeError) as error:
+            # Refused by the service that gives them; the last is botocore's for new ones that have expired, too.
             raise CredentialsUnavailable(str(error)) from error
         if not frozen.access_key or not frozen.secret_key:
             raise CredentialsUnavailable("the credentials have no key")
@@ -80,14 +85,15 @@ def endpoint(service: str, region: str, environ: Mapping[str, str]) -> str:
     Give where a service is: ``AWS_ENDPOINT_URL_{SERVICE}``, ``AWS_ENDPOINT_URL``, or AWS's own endpoint in ``region``.
 
     ``AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`` and ``AWS_USE_FIPS_ENDPOINT`` say what they say to the SDKs. Of the
-    partitions, AWS's own, GovCloud and China are known.
+    partitions, AWS's own, GovCloud, China and the European Sovereign Cloud are known.
     """
     if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
         configured = environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or environ.get("AWS_ENDPOINT_URL")
         if configured:
             return configured
     name = f"{service}-fips" if environ.get("AWS_USE_FIPS_ENDPOINT", "").lower() == "true" else service
-    return f"https://{name}.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")
+    domain = _DOMAINS.get(region.partition("-")[0], "amazonaws.com")
+    return f"https://{name}.{region}.{domain}"
 
 
 def _in_environment() -> Credentials | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from botocore.exceptions import ClientError, MetadataRetrievalError
+from botocore.session import Session
 
 from handlers.hub.environment import RegionUnknown, credentials, endpoint, region
 from handlers.hub.signing import Credentials, CredentialsUnavailable
@@ -53,10 +55,30 @@ def test_half_a_key_is_none(environment):
 
 
 @pytest.mark.parametrize(
+    "trouble",
+    [
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "may not"}}, "AssumeRole"),
+        MetadataRetrievalError(error_msg="may not"),
+        RuntimeError("may not: still expired"),
+    ],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_credentials_that_cannot_be_refreshed_are_unavailable(environment, trouble):
+    class Refused:
+        def get_frozen_credentials(self):
+            raise trouble
+
+    environment.setattr(Session, "get_credentials", lambda _self: Refused())
+    with pytest.raises(CredentialsUnavailable, match="may not"):
+        credentials()()
+
+
+@pytest.mark.parametrize(
     ("service", "place", "environ", "url"),
     [
         ("dynamodb", "eu-west-1", {}, "https://dynamodb.eu-west-1.amazonaws.com"),
         ("lambda", "cn-north-1", {}, "https://lambda.cn-north-1.amazonaws.com.cn"),
+        ("dynamodb", "eusc-de-east-1", {}, "https://dynamodb.eusc-de-east-1.amazonaws.eu"),
         (
             "dynamodb",
             "us-gov-west-1",
