@@ -200,7 +200,13 @@ class KrakenFlow(KrakenHost):
                     collected.traded[symbol] = list(window.minutes.values())
                     collected.sources[symbol] = self._source(response)
                     break
-        except (MalformedAnswer, Unavailable) as fault:
+        except TooSoon:
+            raise
+        except ProviderFault as fault:
+            # Who has had its turn is the last at the next tick, whatever came of it.
+            self._asked_at[altname] = self._now()
+            if not isinstance(fault, MalformedAnswer | Unavailable):
+                raise
             collected.take(fault)
 
     async def _ask_in_turn(

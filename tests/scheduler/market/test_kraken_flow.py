@@ -271,6 +271,15 @@ async def test_pairs_that_are_traded_often_wait_no_longer_than_those_that_never_
     assert all(one or other for one, other in pairwise(heard))
 
 
+async def test_a_pair_that_is_never_answered_lets_the_others_have_their_turns(provider, exchange, clock):
+    exchange.instead[("Trades", "EURUSD")] = httpx.ReadTimeout("slow")
+    heard = set()
+    for _ in range(2):
+        heard |= (await provider.fetch(BOTH, within=1)).traded.keys()
+        clock.at += 30_000
+    assert heard == {"XAU"}
+
+
 @pytest.mark.parametrize(("status", "fault"), [(429, RateLimited), (418, RateLimited), (451, Refused), (403, Refused)])
 async def test_after_a_refusal_no_further_call_is_made_before_its_time(provider, exchange, clock, status, fault):
     exchange.instead["Trades"] = httpx.Response(status, headers={"Retry-After": "90"})
