@@ -31,6 +31,9 @@ SHORTEST_S: Final = 1.0
 LONGEST_S: Final = 60.0
 """How long the pause after the first failure is, and after many, each doubling it; less a random part up to half."""
 
+MOST_DOUBLINGS: Final = 16
+"""After half a day of failures a number of their own would be too great for a float."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -132,6 +135,8 @@ class Keeper:
                     logger.exception("listening to %s met a bug", self._name)
                     self._failures += 1
                     await self._end()
+                    # The pause itself may be what has failed.
+                    await asyncio.sleep(self._shortest)
         finally:
             await self._end()
 
@@ -141,7 +146,8 @@ class Keeper:
 
     async def _wait(self) -> None:
         """Wait until another connection may be tried."""
-        pause = min(LONGEST_S, self._shortest * 2 ** (self._failures - 1)) if self._failures else 0.0
+        doublings = min(self._failures - 1, MOST_DOUBLINGS)
+        pause = min(LONGEST_S, self._shortest * 2**doublings) if self._failures else 0.0
         await asyncio.sleep(pause * (1 - self._jitter() / 2))
         while True:
             fault = self._breaker.fault

@@ -19,6 +19,7 @@ from scheduler.market.push import connection
 from scheduler.market.push.binance import BinanceListener, BinanceListening
 from scheduler.market.push.connection import Patience
 from scheduler.market.push.keeper import CONNECTIONS_AT_ONCE, Keeper
+from scheduler.virtual_time import run_virtually
 from tests.scheduler.fakes import BITCOIN, ETHER, pushed_ticker
 
 QUICK = Patience(handshake=1.0, silent=0.3, unheard=0.6, life=60.0, handover=0.05)
@@ -205,6 +206,32 @@ async def test_a_bug_in_one_turn_is_logged_and_the_next_one_listens(monkeypatch,
         await until(lambda: last(keeper) == "1.00")
     assert "listening to binance met a bug" in caplog.text
     assert "KeyError: 'btcusdt'" in caplog.text
+
+
+async def test_a_bug_that_stays_is_met_again_after_a_pause(monkeypatch):
+    turns = []
+
+    async def fail(self):
+        turns.append(self)
+        if len(turns) > 20:
+            await asyncio.sleep(3_600)
+        raise OverflowError
+
+    monkeypatch.setattr(Keeper, "_wait", fail)
+    async with listening(Host(saying("1.00")), shortest=0.05):
+        await asyncio.sleep(0.12)
+    assert 2 <= len(turns) <= 4
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(0, 0), (1, 1), (3, 4), (7, 60), (10_000, 60)])
+def test_the_pause_doubles_up_to_a_minute_however_many_failures_there_were(failures, seconds):
+    async def run():
+        keeper = Keeper("binance", "ws://nowhere", BinanceListening(), breaker=Breaker("binance"), jitter=lambda: 0.0)
+        keeper._failures = failures
+        await keeper._wait()
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(run()) == seconds
 
 
 async def test_a_bug_once_the_socket_is_open_leaves_no_socket_behind(monkeypatch):
