@@ -38,9 +38,10 @@ class LambdaInvoker:
     """Starts ``function``, a name or an ARN, by asynchronous invocations."""
 
     def __init__(self, function: str) -> None:
+        # Here and not at the first start, when all groups of a tick would make one each.
+        self._client = lambda_service()
         self._path = f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
 
     def start(self, event: bytes) -> None:
         """Invoke with the type Event: Lambda answers 202 once it has queued it."""
-        client = lambda_service()
-        client.call(self._path, _ASYNCHRONOUS, event)
+        self._client.call(self._path, _ASYNCHRONOUS, event)

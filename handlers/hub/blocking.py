@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Final
@@ -90,6 +91,7 @@ class BlockingPool:
         self._idle_for = idle_for
         self._body_limit = body_limit
         self._tls = tls
+        self._trusting = threading.Lock()
         self._proxy = proxy
         self._clock = clock
         self._host = f"Host: {origin.authority}\r\n"
@@ -193,10 +195,8 @@ class BlockingPool:
                 if proxy is not None:
                     self._ask_for_tunnel(opened, proxy)
                 if self.origin.scheme == "https":
-                    if self._tls is None:
-                        self._tls = trust(os.environ)
                     # An end without TLS's own farewell may be an attacker's, who would cut an answer short.
-                    opened = self._tls.wrap_socket(opened, server_hostname=host, suppress_ragged_eofs=False)
+                    opened = self._trust().wrap_socket(opened, server_hostname=host, suppress_ragged_eofs=False)
             except BaseException:
                 opened.close()
                 raise
@@ -206,6 +206,13 @@ class BlockingPool:
             # A ValueError is a name that is none.
             raise ConnectFailed(f"no socket to {self.origin.authority}: {error}") from error
         return _Socket(opened, self._body_limit)
+
+    def _trust(self) -> ssl.SSLContext:
+        """Give the TLS context, made by the first thread that needs it; the others would each take as long for it."""
+        with self._trusting:
+            if self._tls is None:
+                self._tls = trust(os.environ)
+            return self._tls
 
     def _ask_for_tunnel(self, opened: socket.socket, proxy: Proxy) -> None:
         opened.sendall(tunnel(self.origin, proxy))

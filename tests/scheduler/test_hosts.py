@@ -266,13 +266,19 @@ async def test_a_group_goes_from_lambdas_event_to_the_gateway(table, environment
     assert [tally and tally["posted"] for tally in tallies] == [len(posts) // 2, len(posts) // 2, None]
 
 
-async def test_functions_are_started_by_many_threads(environment):
-    asked = []
+async def test_functions_are_started_by_many_threads_through_one_client(environment):
+    asked, made = [], []
+
+    def take_time():
+        made.append("us-east-1")
+        time.sleep(0.05)
+        return made[-1]
 
     def invoke(head, body):
         asked.append((head.split(b"\r\n")[0], body, b"\r\nX-Amz-Invocation-Type: Event\r\n" in head))
         return b""
 
+    environment.setattr("handlers.hub.service.region", take_time)
     lambda_service.cache_clear()
     async with http_server(invoke) as endpoint:
         environment.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{endpoint}")
@@ -281,6 +287,7 @@ async def test_functions_are_started_by_many_threads(environment):
     lambda_service.cache_clear()
     path = b"/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A1%3Afunction%3Afanout/invocations"
     assert sorted(asked) == [(b"POST %b HTTP/1.1" % path, b"%d" % number, True) for number in range(8)]
+    assert len(made) == 1
 
 
 async def test_a_function_that_cannot_be_started_is_asked_for_once(environment):

@@ -219,6 +219,22 @@ async def test_over_tls_the_server_has_to_prove_who_it_is(authority):
             await send(pool_to(server))
 
 
+async def test_of_many_threads_one_makes_the_tls_context(authority, monkeypatch):
+    made = []
+
+    def trust(environ):
+        made.append(environ)
+        time.sleep(SOON)
+        return authority.client()
+
+    monkeypatch.setattr("handlers.hub.blocking.trust", trust)
+    async with Misbehaving([[SOON, OK]], tls=authority.server()) as server:
+        pool = pool_to(server)
+        assert [answered.status for answered in await asyncio.gather(*(send(pool) for _ in range(4)))] == [200] * 4
+        assert (server.accepted, len(made)) == (4, 1)
+        pool.close()
+
+
 async def test_over_tls_an_answer_without_an_end_of_its_own_needs_the_farewell(authority):
     endless = b"HTTP/1.1 200 OK\r\n\r\nhalf"
     async with Misbehaving([[endless, CUT]], tls=authority.server()) as server:
