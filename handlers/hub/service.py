@@ -76,7 +76,7 @@ _LATER: Final = frozenset(
         "TransactionInProgressException",
     }
 )
-_CHECKSUM: Final = re.compile(rb"\r\nx-amz-crc32:[ \t]*([0-9]+)", re.IGNORECASE)
+_CHECKSUM: Final = re.compile(rb"\r\nx-amz-crc32:[ \t]*([0-9]{1,10})", re.IGNORECASE)
 _jitter: Final = SystemRandom().random
 
 
