@@ -10,7 +10,7 @@ import pytest
 from tests.end_to_end.running import Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from tests.dynamo_server import DynamoServer
@@ -43,6 +43,10 @@ CONTRACT = {
 }
 
 
+#: So many lines of a program are shown with a test that has failed.
+_SHOWN = 60
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave suites alone that are not wanted as a whole: loading them, and moto with them, would take seconds."""
     unwanted = "not contract" in config.getoption("markexpr") and collection_path.stem in CONTRACT
@@ -62,6 +66,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Keep thousands of tests and all that they have loaded out of every garbage collection."""
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, with a test that has failed, what the emulator it ran on had said last."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("emulator")
+    if report.failed and running is not None:
+        report.sections.append(("what the emulator has printed", "\n".join(running.lines[-_SHOWN:])))
+    return report
 
 
 @pytest.fixture(scope="module")

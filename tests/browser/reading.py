@@ -15,7 +15,7 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 AXE = ROOT / "client-app" / "node_modules" / "axe-core" / "axe.min.js"
 _LAST = "symbol => document.querySelector(`tr:has([data-symbol=${symbol}]) [data-cell=last]`).innerText"
 # What is there once a view shows what the server has sent.
-_FILLED = {"market": ["[data-symbol=BTC]"], "analysis": [".scale", "section li"]}
+_FILLED = {"market": ["[data-symbol=BTC]"], "analysis": ["tr:has-text('Bitcoin') .scale", "section li"]}
 
 
 def opened(page: Page, emulator: Emulator, view: str = "market", query: str = "") -> Page:

@@ -81,7 +81,8 @@ def test_an_instrument_opens_with_candles_that_go_on(emulator, page):
     photograph(page, "detail-light-wide")
     wait_for_change(page, before[0])
     assert page.locator(".panel .last").inner_text().split()[0] == last(page)
-    assert chart.screenshot() != before[1], "the last candle moves with the price"
+    # The chart is drawn at the next frame, which a busy machine may take its time for.
+    assert any(chart.screenshot() != before[1] for _ in range(20)), "the last candle moves with the price"
     assert page.get_by_role("group", name="Timeframe").inner_text() == "1h", "what the server keeps candles of"
 
 
