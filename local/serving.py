@@ -14,6 +14,7 @@ from local.access.guards import guard_invoke
 from local.app import create_app
 from local.errors import CannotStart
 from local.exchange.replay import BadRecording
+from local.front.http_protocol import HttpProtocol
 from local.front.server import Front
 from local.front.socket_protocol import SocketProtocol
 from local.functions.invoke_api import invoke_api
@@ -111,8 +112,8 @@ class Serving:
             backlog=limits.backlog,
             compression=choices.compression,
             refusal_reason=choices.refusal_reason,
-            long_url_status=choices.long_url_status,
         )
+        HttpProtocol.long_url_status = choices.long_url_status
 
     def front(self, *, started: Callable[[], None], stopping: Callable[[], None]) -> Front:
         """Return the server; ``started`` and ``stopping`` as in ``Front``."""

@@ -10,7 +10,8 @@ from handlers.hub.dynamodb import dynamodb
 from handlers.hub.errors import ConditionFailed
 
 if TYPE_CHECKING:
-    from handlers.hub.dynamodb import Attributes, AttributeValue, DynamoDB
+    from handlers.hub.attributes import Attributes, AttributeValue
+    from handlers.hub.dynamodb import DynamoDB
     from handlers.hub.settings import HubSettings
 
 

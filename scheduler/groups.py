@@ -14,7 +14,8 @@ from handlers.hub.errors import ConditionFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handlers.hub.dynamodb import Attributes, AttributeValue, DynamoDB
+    from handlers.hub.attributes import Attributes, AttributeValue
+    from handlers.hub.dynamodb import DynamoDB
     from handlers.hub.settings import HubSettings
 
 KEPT_FOR_S: Final = 86_400

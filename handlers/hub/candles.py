@@ -11,7 +11,8 @@ from handlers.hub.dynamodb import dynamodb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handlers.hub.dynamodb import Attributes, DynamoDB
+    from handlers.hub.attributes import Attributes
+    from handlers.hub.dynamodb import DynamoDB
     from handlers.hub.settings import HubSettings
 
 MOST_AT_ONCE: Final = 25

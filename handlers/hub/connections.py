@@ -16,7 +16,8 @@ from handlers.hub.rows import read_rows
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from handlers.hub.dynamodb import Attributes, AttributeValue, DynamoDB
+    from handlers.hub.attributes import Attributes, AttributeValue
+    from handlers.hub.dynamodb import DynamoDB
     from handlers.hub.rows import Row, SubscriptionRow
     from handlers.hub.settings import HubSettings
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict, T
 
 import msgspec
 
+from handlers.hub.attributes import Attributes, AttributeValue
 from handlers.hub.errors import CallRefused, ConditionFailed, ServiceUnavailable
 from handlers.hub.service import Service
 
@@ -24,25 +25,6 @@ if TYPE_CHECKING:
     """What ``Service.call`` is."""
 
 _CONTENT_TYPE: Final = ("Content-Type", "application/x-amz-json-1.0")
-
-
-class AttributeValue(TypedDict, total=False):
-    """A value; exactly one of the members is there and names its type."""
-
-    S: str
-    N: str
-    B: bytes
-    BOOL: bool
-    NULL: bool
-    M: dict[str, AttributeValue]
-    L: list[AttributeValue]
-    SS: list[str]
-    NS: list[str]
-    BS: list[bytes]
-
-
-Attributes = dict[str, AttributeValue]
-"""An item, a key, or what an expression's placeholders stand for."""
 
 
 class _Names(TypedDict, total=False):

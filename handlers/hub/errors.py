@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from handlers.hub.dynamodb import Attributes
+    from handlers.hub.attributes import Attributes
 
 
 class HubError(Exception):

@@ -14,7 +14,8 @@ from handlers.hub.errors import ConditionFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handlers.hub.dynamodb import Attributes, DynamoDB
+    from handlers.hub.attributes import Attributes
+    from handlers.hub.dynamodb import DynamoDB
     from handlers.hub.settings import HubSettings
 
 

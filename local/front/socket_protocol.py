@@ -14,7 +14,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol
 from websockets.server import ServerProtocol
 
-from local.front.http_protocol import HttpProtocol, http_date
+from local.front.http_protocol import http_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -173,14 +173,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.pause_reading()
 
     @classmethod
-    def configure(
-        cls, *, frame: int, message: int, backlog: int, compression: bool, refusal_reason: str, long_url_status: int
-    ) -> None:
+    def configure(cls, *, frame: int, message: int, backlog: int, compression: bool, refusal_reason: str) -> None:
         """Set what holds for every connection of this process; sizes are bytes."""
         cls.max_frame, cls.max_message, cls.backlog, cls.compression = frame, message, backlog, compression
         _Deflate.max_message = message
         _Frames.refusal_reason = refusal_reason
-        HttpProtocol.long_url_status = long_url_status
 
     async def run_asgi(self) -> None:
         """Run the application with this protocol in its scope."""

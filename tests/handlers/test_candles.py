@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from handlers.hub.dynamodb import Attributes, DynamoDB
+    from handlers.hub.attributes import Attributes
+    from handlers.hub.dynamodb import DynamoDB
 
 CANDLES = Candles("BTC", "1h", 1_794_999_599_999, "binance", b"[[1794996000000,1.10,2,0.5,1.0,null]]")
 VOTES = Votes("BTC", "1h", 1_794_999_599_999, "binance", b'{"votes":{"SMA10":1,"UO":null}}')

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvicorn
 
-from local.front.socket_protocol import HttpProtocol, SocketProtocol
+from local.front.http_protocol import HttpProtocol
+from local.front.socket_protocol import SocketProtocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
