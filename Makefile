@@ -61,7 +61,8 @@ unit: $(INSTALLED) ## Run the unit tests alone, in seconds
 
 .PHONY: soak
 soak: $(INSTALLED) ## Run the tests that take minutes
-	$(BIN)/pytest -m soak --timeout=900
+	$(BIN)/pytest -m "soak and not browser" --timeout=900
+	$(BIN)/pytest -m "soak and browser" --timeout=900 tests/browser
 
 .PHONY: conformance
 conformance: $(INSTALLED) ## Check the emulator, or a stage (GATEWAY=wss://… MANAGEMENT=https://…), against API Gateway's rules
